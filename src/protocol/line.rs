@@ -1,0 +1,190 @@
+//! Bytes in, lines out.
+
+use memchr::memchr;
+
+/// What has arrived from one peer and has not been heard yet: at most one unfinished line, and whole lines that
+/// nobody wanted to hear so far.
+///
+/// Input is cut where it lies: as long as nothing is held, lines are slices of the bytes just read, and only an
+/// unfinished end is copied. A buffer that holds nothing owns no memory, so an idle connection costs none.
+///
+/// ```text
+///   held   | looked through, no LF in it | not looked through |
+///          0                          scanned              held.len()
+/// ```
+///
+/// Invariant: `scanned <= held.len()`, and `skipping` only while the start of an over-long line is being dropped.
+#[derive(Debug, Default)]
+pub struct LineBuffer {
+    held: Vec<u8>,
+    scanned: usize,
+    skipping: bool,
+}
+
+/// One line of input.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Line<'a> {
+    /// A line without its LF, and without a CR before that.
+    Whole(&'a [u8]),
+    /// A line over the limit. It is reported once, as soon as it is known to be too long; its bytes are dropped up to
+    /// and including its LF.
+    TooLong,
+}
+
+impl LineBuffer {
+    /// Lines of what is held followed by `input`. A line may have `max_line` bytes, its LF included.
+    ///
+    /// Whoever stops early loses nothing: what [`Lines::next`] has not returned stays held.
+    pub fn split<'a>(&'a mut self, input: &'a [u8], max_line: usize) -> Lines<'a> {
+        let fresh = if self.held.is_empty() {
+            input
+        } else {
+            self.held.extend_from_slice(input);
+            &[]
+        };
+        Lines { buffer: self, fresh, at: 0, max_line }
+    }
+
+    /// Whether a whole line is held.
+    #[must_use]
+    pub fn has_line(&self) -> bool {
+        memchr(b'\n', &self.held[self.scanned..]).is_some()
+    }
+
+    /// Whether nothing is held, and nothing being dropped either: it is as good as a new one.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.held.is_empty() && !self.skipping
+    }
+
+    /// The last line, where input ended without a LF. To be asked once no whole line is held.
+    pub fn finish(&mut self) -> Option<Vec<u8>> {
+        let LineBuffer { held, skipping, .. } = std::mem::take(self);
+        (!skipping && !held.is_empty()).then_some(held)
+    }
+
+    fn check(&self) {
+        debug_assert!(self.scanned <= self.held.len());
+    }
+}
+
+/// The lines of one [`LineBuffer::split`]. Dropping it holds the rest.
+#[derive(Debug)]
+pub struct Lines<'a> {
+    buffer: &'a mut LineBuffer,
+    /// The bytes just read; empty where something was held and they were added to that.
+    fresh: &'a [u8],
+    /// How much of the source has been returned.
+    at: usize,
+    max_line: usize,
+}
+
+impl Lines<'_> {
+    /// The next line, or `None` where no whole line is left. (Not an `Iterator`: a line borrows from the buffer.)
+    #[allow(clippy::should_implement_trait)]
+    pub fn next(&mut self) -> Option<Line<'_>> {
+        let source = if self.buffer.held.is_empty() { self.fresh } else { &self.buffer.held };
+        loop {
+            let rest = &source[self.at..];
+            let scanned = std::mem::take(&mut self.buffer.scanned);
+            let Some(found) = memchr(b'\n', &rest[scanned..]) else {
+                let too_long = !self.buffer.skipping && rest.len() >= self.max_line;
+                self.buffer.skipping |= too_long;
+                if self.buffer.skipping {
+                    self.at = source.len();
+                } else {
+                    self.buffer.scanned = rest.len();
+                }
+                return too_long.then_some(Line::TooLong);
+            };
+            let length = scanned + found + 1;
+            self.at += length;
+            if std::mem::take(&mut self.buffer.skipping) {
+                continue;
+            }
+            if length > self.max_line {
+                return Some(Line::TooLong);
+            }
+            let line = &rest[..length - 1];
+            return Some(Line::Whole(line.strip_suffix(b"\r").unwrap_or(line)));
+        }
+    }
+}
+
+impl Drop for Lines<'_> {
+    fn drop(&mut self) {
+        let buffer = &mut *self.buffer;
+        if buffer.held.is_empty() {
+            buffer.held.extend_from_slice(&self.fresh[self.at..]);
+        } else if self.at == buffer.held.len() {
+            buffer.held = Vec::new();
+        } else {
+            buffer.held.drain(..self.at);
+        }
+        buffer.check();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAX: usize = 8;
+
+    /// Everything `chunks` say, with over-long lines as `<too long>`, and the last line in brackets.
+    fn lines(chunks: &[&[u8]]) -> Vec<String> {
+        let mut buffer = LineBuffer::default();
+        let mut seen = Vec::new();
+        for chunk in chunks {
+            let mut lines = buffer.split(chunk, MAX);
+            while let Some(line) = lines.next() {
+                seen.push(match line {
+                    Line::Whole(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+                    Line::TooLong => "<too long>".into(),
+                });
+            }
+        }
+        seen.extend(buffer.finish().map(|last| format!("[{}]", String::from_utf8_lossy(&last))));
+        seen
+    }
+
+    /// However the bytes are cut, the lines are the same.
+    #[test]
+    fn any_cut_gives_the_same_lines() {
+        let input = b"one\ntwo\r\n\n\r\nlone\rcr\n1234567\n12345678\nmuch too long for this\nlast";
+        let whole = lines(&[input]);
+        assert_eq!(whole, ["one", "two", "", "", "lone\rcr", "1234567", "<too long>", "<too long>", "[last]"]);
+        for first in 0..=input.len() {
+            for second in first..=input.len() {
+                let cut = [&input[..first], &input[first..second], &input[second..]];
+                assert_eq!(lines(&cut), whole, "cut at {first} and {second}");
+            }
+        }
+        let bytes: Vec<&[u8]> = input.chunks(1).collect();
+        assert_eq!(lines(&bytes), whole);
+    }
+
+    /// An over-long line is reported when it is known to be one, not when it ends.
+    #[test]
+    fn too_long_is_said_at_once_and_once() {
+        assert_eq!(lines(&[b"12345678"]), ["<too long>"]);
+        assert_eq!(lines(&[b"12345678", b"9", b"\nok\n"]), ["<too long>", "ok"]);
+        assert_eq!(lines(&[&b"12345678"[..]; 100]), ["<too long>"]);
+    }
+
+    /// A reader that stops early finds the rest held, in order, and memory given back once all is heard.
+    #[test]
+    fn stopping_early_loses_nothing() {
+        let mut buffer = LineBuffer::default();
+        assert_eq!(buffer.split(b"a\nb\nc\nd", MAX).next(), Some(Line::Whole(b"a")));
+        assert!(buffer.has_line());
+        assert_eq!(buffer.split(b"d\n", MAX).next(), Some(Line::Whole(b"b")));
+        let mut lines = buffer.split(b"", MAX);
+        assert_eq!(lines.next(), Some(Line::Whole(b"c")));
+        assert_eq!(lines.next(), Some(Line::Whole(b"dd")));
+        assert_eq!(lines.next(), None);
+        drop(lines);
+        assert!(!buffer.has_line());
+        assert_eq!(buffer.held.capacity(), 0);
+    }
+}
