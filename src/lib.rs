@@ -21,3 +21,4 @@
 //! starts and how far behind it may fall. And there is one order, since there is one log.
 
 pub mod protocol;
+pub mod room;
