@@ -20,5 +20,7 @@
 //! Broadcast, history, slow readers, coming back after a break, the transcript: each is only a matter of where a cursor
 //! starts and how far behind it may fall. And there is one order, since there is one log.
 
+pub mod cli;
 pub mod protocol;
 pub mod room;
+pub mod server;

@@ -1,0 +1,178 @@
+//! The command line: options and their defaults.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use bytesize::ByteSize;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Where both halves meet unless told otherwise.
+const DEFAULT_ADDRESS: &str = "127.0.0.1:7777";
+
+/// The longest time that may be asked for: sums of several such times are still far from what a clock can count.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// A small real-time chat over TCP.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    about,
+    max_term_width = 100,
+    after_help = "`nc HOST 7777` is a full client, too: its first line is a name."
+)]
+pub struct Cli {
+    /// Which half to run.
+    #[command(subcommand)]
+    pub half: Half,
+}
+
+/// The two halves of the chat.
+#[derive(Debug, Subcommand)]
+pub enum Half {
+    /// Hold the room: everyone who connects hears every line, in one order
+    Server(ServerArgs),
+    /// Join a room and talk
+    Client(ClientArgs),
+}
+
+/// What a server can be told.
+#[derive(Clone, Debug, Args)]
+pub struct ServerArgs {
+    /// Address to listen on
+    #[arg(long, value_name = "HOST:PORT", env = "GOTCP_LISTEN", default_value = DEFAULT_ADDRESS)]
+    pub listen: String,
+
+    /// Connections at a time; further ones are told that the server is full
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub max_clients: u32,
+
+    /// Connections from one address (IPv6: one /64) at a time [default: 256, and loopback is exempt]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_per_ip: Option<u32>,
+
+    /// Time to send a name
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = positive_duration)]
+    pub login_timeout: Duration,
+
+    /// Time that a reader may take nothing while lines wait for it
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = positive_duration)]
+    pub stall_timeout: Duration,
+
+    /// Time that a name is kept for someone whose connection broke
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
+    pub grace: Duration,
+
+    /// Lines that a newcomer is shown of what was said before
+    #[arg(long, value_name = "LINES", default_value_t = 20)]
+    pub history: usize,
+
+    /// What the server keeps of what was said, for slow readers and returning ones
+    #[arg(long, value_name = "SIZE", default_value = "8MiB")]
+    pub scrollback: ByteSize,
+
+    /// Longest line, in bytes, its end included
+    #[arg(long, value_name = "BYTES", default_value_t = 65_536, value_parser = clap::value_parser!(u32).range(16..=16_777_216))]
+    pub max_line: u32,
+
+    /// Lines a second that one sender may go on sending; 0: no limit
+    #[arg(long, value_name = "LINES", default_value_t = 20)]
+    pub rate: u32,
+
+    /// Lines that one sender may send at once before --rate is felt
+    #[arg(long, value_name = "LINES", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub burst: u32,
+
+    /// Time to deliver what is still owed when the server is stopped
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
+    pub drain: Duration,
+
+    /// File to write the conversation to; newcomers' history is read back from it after a restart
+    #[arg(long, value_name = "FILE")]
+    pub transcript: Option<PathBuf>,
+
+    /// Say less on the console: -q leaves out what was said, -qq all but trouble
+    #[arg(short, action = clap::ArgAction::Count)]
+    pub quiet: u8,
+}
+
+/// What a client can be told.
+#[derive(Clone, Debug, Args)]
+#[allow(clippy::struct_excessive_bools)] // Each is a switch of the command line.
+pub struct ClientArgs {
+    /// Server to join
+    #[arg(long, value_name = "HOST:PORT", env = "GOTCP_SERVER", default_value = DEFAULT_ADDRESS)]
+    pub server: String,
+
+    /// Your name; asked for if it is absent
+    #[arg(long, value_name = "NAME", env = "GOTCP_USERNAME")]
+    pub username: Option<String>,
+
+    /// Join as NAME alone, without `#` and six random digits after it
+    #[arg(long)]
+    pub no_tag: bool,
+
+    /// End when the connection breaks instead of coming back
+    #[arg(long)]
+    pub no_reconnect: bool,
+
+    /// Never ring the bell
+    #[arg(long)]
+    pub no_bell: bool,
+
+    /// Whether to use colours
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = When::Auto)]
+    pub color: When,
+
+    /// Say only by the exit code whether a server answers there, without joining
+    #[arg(long)]
+    pub probe: bool,
+}
+
+/// When to do something that depends on where the output goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum When {
+    /// Where the output is a terminal that can, and `NO_COLOR` is not set
+    Auto,
+    /// In any case
+    Always,
+    /// Not at all
+    Never,
+}
+
+fn duration(text: &str) -> anyhow::Result<Duration> {
+    let duration = humantime::parse_duration(text)?;
+    ensure!(duration <= LONGEST, "it must not be longer than a year");
+    Ok(duration)
+}
+
+fn positive_duration(text: &str) -> anyhow::Result<Duration> {
+    let duration = duration(text)?;
+    ensure!(!duration.is_zero(), "it must be longer than nothing");
+    Ok(duration)
+}
+
+/// A mistake on the command line that only shows once its options are taken together.
+#[derive(Debug)]
+pub struct WrongUsage(pub String);
+
+impl fmt::Display for WrongUsage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for WrongUsage {}
+
+/// Finds the addresses that `HOST:PORT` stands for.
+///
+/// # Errors
+/// Names the address, when there is no port in it or no such host.
+pub fn resolve(address: &str) -> anyhow::Result<Vec<SocketAddr>> {
+    use std::net::ToSocketAddrs;
+    let addresses: Vec<_> = address.to_socket_addrs().with_context(|| format!("cannot find {address}"))?.collect();
+    ensure!(!addresses.is_empty(), "cannot find {address}: it has no address");
+    Ok(addresses)
+}

@@ -1,0 +1,154 @@
+//! What the operator sees: a line each, on stdout.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::ops::Range;
+
+use super::background::Background;
+use crate::protocol::notice::PUBLIC;
+use crate::room::Event;
+use crate::room::scrollback::Scrollback;
+
+/// How many bytes wait at most for an output that stands still; what comes after that is dropped and counted.
+const MAX_WAITING: usize = 256 * 1024;
+
+/// The operator's console. It never holds the loop up.
+#[derive(Debug)]
+pub struct Console {
+    output: Background,
+    verbosity: Verbosity,
+    waiting: Vec<u8>,
+    dropped: usize,
+    closed: bool,
+}
+
+/// Where a public line stands in the log.
+type Span = Range<u64>;
+
+const TAKES_ALL: &str = "memory takes everything";
+
+/// How much is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Verbosity {
+    Trouble,
+    Comings,
+    All,
+}
+
+impl Console {
+    /// A console on stdout. `quiet` counts the `-q`.
+    ///
+    /// # Errors
+    /// Where the system has no thread left to write it.
+    pub fn new(quiet: u8) -> io::Result<Console> {
+        let verbosity = match quiet {
+            0 => Verbosity::All,
+            1 => Verbosity::Comings,
+            _ => Verbosity::Trouble,
+        };
+        let output = Background::new("console", io::stdout())?;
+        Ok(Console { output, verbosity, waiting: Vec::new(), dropped: 0, closed: false })
+    }
+
+    /// The server itself: it starts, it stops.
+    pub fn status(&mut self, what: fmt::Arguments<'_>) {
+        self.print(Verbosity::Comings, 'O', what);
+    }
+
+    /// Something that the operator may have to see to.
+    pub fn trouble(&mut self, what: fmt::Arguments<'_>) {
+        self.print(Verbosity::Trouble, '!', what);
+    }
+
+    /// Something that happened in the room. `peer` finds out who is at the other end of a connection.
+    pub fn event(&mut self, event: &Event, log: &Scrollback, peer: impl Fn(usize) -> Option<SocketAddr>) {
+        if self.verbosity < Verbosity::Comings || (self.verbosity < Verbosity::All && matches!(event, Event::Said(_))) {
+            return;
+        }
+        let from = |id: usize| FromPeer(peer(id));
+        match event {
+            Event::Said(span) => self.print_line(Verbosity::All, '~', log, span.clone(), format_args!("")),
+            Event::Joined(id, span, online) => {
+                self.print_notice('+', log, span, format_args!("{} ({online} online)", from(*id)));
+            }
+            Event::Left(span, online) => self.print_notice('-', log, span, format_args!(" ({online} online)")),
+            Event::Renamed(span) => self.print_notice('~', log, span, format_args!("")),
+            Event::Broke(name) => {
+                self.print(Verbosity::Comings, '-', format_args!("{name} has lost the connection; the name is kept"));
+            }
+            Event::Returned(id, name) => {
+                self.print(Verbosity::Comings, '+', format_args!("{name} is back{}", from(*id)));
+            }
+            Event::Refused(id, why) => {
+                self.print(Verbosity::Comings, '-', format_args!("refused{}: {why}", from(*id)));
+            }
+        }
+    }
+
+    /// Hands over what waits. To be called once a turn.
+    pub fn flush(&mut self) {
+        while let Some((_, outcome)) = self.output.outcome() {
+            if outcome.is_err() {
+                self.closed = true;
+                self.waiting = Vec::new();
+            }
+        }
+        if self.dropped > 0 && self.waiting.len() < MAX_WAITING / 2 {
+            let dropped = std::mem::take(&mut self.dropped);
+            self.trouble(format_args!("{dropped} lines were not shown: this console was too slow"));
+        }
+        self.output.offer(&mut self.waiting);
+    }
+
+    /// Whether something waits though nothing may happen that leads to another turn.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        !self.closed && (!self.waiting.is_empty() || self.dropped > 0 || self.output.is_busy())
+    }
+
+    /// Whether a line may be written now.
+    fn admits(&mut self, verbosity: Verbosity) -> bool {
+        let is_wanted = verbosity <= self.verbosity && !self.closed;
+        let fits = self.waiting.len() <= MAX_WAITING;
+        self.dropped += usize::from(is_wanted && !fits);
+        is_wanted && fits
+    }
+
+    fn print(&mut self, verbosity: Verbosity, mark: char, what: fmt::Arguments<'_>) {
+        if self.admits(verbosity) {
+            writeln!(self.waiting, "[{mark}] {what}").expect(TAKES_ALL);
+        }
+    }
+
+    /// A public line as it stands in the log, which lets no terminal escape in, with something after it.
+    fn print_line(
+        &mut self,
+        verbosity: Verbosity,
+        mark: char,
+        log: &Scrollback,
+        span: Span,
+        after: fmt::Arguments<'_>,
+    ) {
+        if self.admits(verbosity) {
+            write!(self.waiting, "[{mark}] ").expect(TAKES_ALL);
+            log.pieces(span.start, span.end - 1).for_each(|piece| self.waiting.extend_from_slice(piece));
+            writeln!(self.waiting, "{after}").expect(TAKES_ALL);
+        }
+    }
+
+    /// A notice without the stars before it.
+    fn print_notice(&mut self, mark: char, log: &Scrollback, span: &Span, after: fmt::Arguments<'_>) {
+        let span = span.start + PUBLIC.len() as u64..span.end;
+        self.print_line(Verbosity::Comings, mark, log, span, after);
+    }
+}
+
+/// ` from ADDRESS`, or nothing where the connection is gone already.
+struct FromPeer(Option<SocketAddr>);
+
+impl fmt::Display for FromPeer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |peer| write!(f, " from {peer}"))
+    }
+}

@@ -1,0 +1,295 @@
+//! The server: one thread, one loop, and the only place that knows mio.
+//!
+//! Everything that the server promises is the room's doing; here bytes are carried between it and the sockets. A turn
+//! of the loop is `Server::turn`; read that first.
+
+mod background;
+pub mod connection;
+mod console;
+pub mod exchange;
+mod listener;
+mod signals;
+pub mod slots;
+mod transcript;
+
+use std::io;
+use std::process::ExitCode;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use bytesize::ByteSize;
+use mio::{Events, Interest, Poll, Token};
+
+use crate::cli::{ServerArgs, WrongUsage};
+use crate::room::limits::Limits;
+use crate::room::{Room, pace};
+use console::Console;
+use exchange::Exchange;
+use listener::{Listener, Peer, TURNED_AWAY};
+use signals::{Request, Signals};
+use transcript::Transcript;
+
+const LISTENER: Token = Token(usize::MAX);
+const SIGNALS: Token = Token(usize::MAX - 1);
+
+/// The most that one connection is read in one turn, in bytes.
+const READ_BUDGET: usize = 64 * 1024;
+/// How many connections are accepted in one turn at most, so that a storm of them does not keep the others waiting.
+const ACCEPT_BUDGET: usize = 1024;
+/// Descriptors that are not connections: standard streams, the poll, the listener, signals, the transcript.
+const OTHER_DESCRIPTORS: usize = 16;
+/// Connections from one place unless something else is said; this machine is exempt then.
+const DEFAULT_PER_PLACE: usize = 256;
+/// When to look again whether a slow console or disk takes more.
+const OUTPUT_RETRY: Duration = Duration::from_millis(100);
+/// How long console and disk may take for the last lines at the end.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Runs a server until it is told to stop.
+///
+/// # Errors
+/// Says what keeps it from listening.
+pub fn run(args: &ServerArgs) -> anyhow::Result<ExitCode> {
+    let mut server = Server::new(args)?;
+    let code = loop {
+        if let Some(code) = server.turn()? {
+            break code;
+        }
+    };
+    server.finish();
+    Ok(code)
+}
+
+struct Server {
+    poll: Poll,
+    events: Events,
+    signals: Signals,
+    /// `None` once the server is stopping.
+    listener: Option<Listener>,
+    exchange: Exchange<Peer>,
+    console: Console,
+    transcript: Option<Transcript>,
+    /// From when times are counted.
+    start: Instant,
+    drain: Duration,
+    /// When the server ends, delivered or not, once it is stopping.
+    stop_at: Option<Duration>,
+}
+
+impl Server {
+    fn new(args: &ServerArgs) -> anyhow::Result<Server> {
+        getrandom::u64().context("cannot get random bits")?;
+        let limits = room_limits(args)?;
+        let mut console = Console::new(args.quiet).context("cannot start the console")?;
+        let clients = descriptors_for(args.max_clients as usize, &mut console);
+        let places = listener::Limits {
+            clients,
+            per_place: args.max_per_ip.map_or(DEFAULT_PER_PLACE, |limit| limit as usize),
+            count_loopback: args.max_per_ip.is_some(),
+        };
+        let mut room = Room::new(limits, Box::new(random));
+        let transcript = args.transcript.as_deref().map(|path| {
+            let transcript = Transcript::open(path, &mut room, args.history);
+            transcript.with_context(|| format!("cannot open the transcript {}", path.display()))
+        });
+        let transcript = transcript.transpose()?;
+        let mut listener = Listener::bind(&args.listen, places, args.stall_timeout)?;
+        let poll = Poll::new().context("cannot wait for events")?;
+        poll.registry().register(&mut listener, LISTENER, Interest::READABLE).context("cannot wait for connections")?;
+        let signals = Signals::register(poll.registry(), SIGNALS).context("cannot wait for signals")?;
+        let mut exchange = Exchange::new(room, READ_BUDGET);
+        exchange.reserve(clients + TURNED_AWAY);
+        console.status(format_args!("listening on {}", listener.local_address()?));
+        Ok(Server {
+            poll,
+            // As many as there can be, so that one poll sees everything that has happened: see `turn`.
+            events: Events::with_capacity(clients + TURNED_AWAY + 2),
+            signals,
+            listener: Some(listener),
+            exchange,
+            console,
+            transcript,
+            start: Instant::now(),
+            drain: args.drain,
+            stop_at: None,
+        })
+    }
+
+    /// One turn of the loop. Answers how the server ends, when it does.
+    fn turn(&mut self) -> anyhow::Result<Option<ExitCode>> {
+        let looked_at = self.start.elapsed();
+        self.poll(looked_at).context("cannot wait for events")?;
+        let now = self.start.elapsed();
+        let mut code = self.dispatch(now);
+        self.accept(now);
+        self.exchange.turn(looked_at, now);
+        self.report();
+        self.exchange.reap(looked_at, |peer| {
+            if let Some(listener) = &mut self.listener {
+                listener.release(peer.address, peer.counted);
+            }
+        });
+        if self.stop_at.is_some_and(|at| at <= now || self.exchange.is_empty()) {
+            code = code.or(Some(ExitCode::SUCCESS));
+        }
+        Ok(code)
+    }
+
+    /// Waits for events, as long as the nearest deadline allows.
+    fn poll(&mut self, now: Duration) -> io::Result<()> {
+        let timeout = self.wake_at(now).map(|at| at.saturating_sub(now));
+        match self.poll.poll(&mut self.events, timeout) {
+            // The events are those of an earlier poll then.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                self.events.clear();
+                Ok(())
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// When the next turn has to begin though nothing happens.
+    fn wake_at(&mut self, now: Duration) -> Option<Duration> {
+        let output = self.is_behind().then_some(now + OUTPUT_RETRY);
+        let accepting = self.listener.as_ref().and_then(Listener::wake_at);
+        [self.exchange.wake_at(now), output, accepting, self.stop_at].into_iter().flatten().min()
+    }
+
+    /// Notes what the events say. A second request to stop ends the server at once.
+    fn dispatch(&mut self, now: Duration) -> Option<ExitCode> {
+        let mut stops = 0;
+        for event in &self.events {
+            match event.token() {
+                LISTENER => self.listener.iter_mut().for_each(Listener::note),
+                SIGNALS => {
+                    for request in self.signals.requests() {
+                        match request {
+                            Request::Stop => stops += 1,
+                            Request::Reopen => self.transcript.iter_mut().for_each(Transcript::reopen),
+                        }
+                    }
+                }
+                token => {
+                    let readable = event.is_readable() || event.is_read_closed() || event.is_error();
+                    let writable = event.is_writable() || event.is_write_closed();
+                    self.exchange.note(token, readable, writable);
+                }
+            }
+        }
+        if stops > 0 && self.stop_at.is_none() {
+            self.stop(now);
+            stops -= 1;
+        }
+        (stops > 0).then_some(ExitCode::FAILURE)
+    }
+
+    /// Begins to stop: nobody is let in any more, everybody is told, and what they are owed is delivered.
+    fn stop(&mut self, now: Duration) {
+        self.listener = None;
+        self.stop_at = Some(now + self.drain);
+        self.exchange.room.shut_down();
+        self.console.status(format_args!("shutting down; {} connections to end", self.exchange.len()));
+    }
+
+    fn accept(&mut self, now: Duration) {
+        let Some(listener) = &mut self.listener else { return };
+        for _ in 0..ACCEPT_BUDGET {
+            match listener.accept(now) {
+                Ok(Some((peer, refusal))) => {
+                    let (address, counted) = (peer.address, peer.counted);
+                    let registry = self.poll.registry();
+                    let admitted = self.exchange.admit(refusal, now, |token| peer.register(registry, token));
+                    if let Err(error) = admitted {
+                        self.console.trouble(format_args!("cannot take in {address}: {error}"));
+                        listener.release(address, counted);
+                    }
+                }
+                Ok(None) => return,
+                Err(error) => {
+                    self.console.trouble(format_args!("cannot accept connections for now: {error}"));
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Tells the operator what happened, and the transcript what was said.
+    fn report(&mut self) {
+        let Exchange { room, .. } = &self.exchange;
+        for event in room.events() {
+            self.console.event(event, room.log(), |id| self.exchange.socket(id).map(|peer| peer.address));
+        }
+        if let Some(transcript) = &mut self.transcript {
+            transcript.flush(self.exchange.room.log(), &mut self.console);
+        }
+        self.exchange.room.clear_events();
+        self.console.flush();
+    }
+
+    /// Whether console or transcript have more to write.
+    fn is_behind(&self) -> bool {
+        self.console.is_behind() || self.transcript.as_ref().is_some_and(Transcript::is_behind)
+    }
+
+    /// Ends what is left of the connections, and waits for the last lines to be written, but not for ever.
+    fn finish(&mut self) {
+        self.exchange.abort();
+        let deadline = Instant::now() + PATIENCE;
+        self.report();
+        while self.is_behind() && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(1));
+            self.report();
+        }
+    }
+}
+
+/// How many of the wanted connections the system's limit on descriptors leaves room for, once it is raised as far as it
+/// goes. Where that is fewer, the operator is told.
+fn descriptors_for(wanted: usize, console: &mut Console) -> usize {
+    #[cfg(unix)]
+    if let Ok(limit) = rlimit::increase_nofile_limit(u64::MAX) {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let fit = limit.saturating_sub(TURNED_AWAY + OTHER_DESCRIPTORS).max(1);
+        if fit < wanted {
+            console
+                .trouble(format_args!("the limit of {limit} open files leaves room for {fit} of {wanted} connections"));
+            return fit;
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = console;
+    wanted
+}
+
+fn room_limits(args: &ServerArgs) -> anyhow::Result<Limits> {
+    let limits = Limits {
+        scrollback: usize::try_from(args.scrollback.as_u64()).unwrap_or(usize::MAX),
+        max_line: args.max_line as usize,
+        history: args.history,
+        pace: pace::Limit::new(args.rate, args.burst),
+        login_timeout: args.login_timeout,
+        stall_timeout: args.stall_timeout,
+        grace: args.grace,
+    };
+    let least = limits.smallest_scrollback();
+    ensure!(
+        limits.scrollback >= least,
+        WrongUsage(format!(
+            "--scrollback must be at least {} where --max-line is {}",
+            ByteSize::b(least as u64),
+            args.max_line
+        ))
+    );
+    // Where there is not so much memory, that is said here; to find out later would be too late to say anything.
+    let capacity = limits.scrollback.checked_next_power_of_two();
+    let has_memory = capacity.is_some_and(|capacity| Vec::<u8>::new().try_reserve_exact(capacity).is_ok());
+    ensure!(has_memory, "there is not enough memory for a scrollback of {}", args.scrollback);
+    Ok(limits)
+}
+
+fn random() -> u128 {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).expect("the system has random bits; it had some at the start");
+    u128::from_ne_bytes(bytes)
+}
