@@ -21,6 +21,7 @@
 //! starts and how far behind it may fall. And there is one order, since there is one log.
 
 pub mod cli;
+pub mod client;
 pub mod protocol;
 pub mod room;
 pub mod server;

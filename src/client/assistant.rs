@@ -1,0 +1,139 @@
+//! What rustyline asks while keys are read: what to draw, what to complete.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustyline::completion::Completer;
+use rustyline::highlight::{CmdKind, Highlighter};
+use rustyline::hint::Hinter;
+use rustyline::validate::Validator;
+use rustyline::{Context, Helper};
+
+use super::complete::{Cycle, People};
+use super::render::Renderer;
+use super::rows::Layout;
+use super::screen::Screen;
+use super::tty;
+
+/// Answers rustyline, and remembers what it said.
+pub struct Assistant {
+    screen: Arc<Screen>,
+    people: Arc<Mutex<People>>,
+    renderer: Renderer,
+    memory: RefCell<Memory>,
+}
+
+/// What rustyline said last, which it tells nobody once it is interrupted.
+#[derive(Clone, Debug, Default)]
+pub struct Memory {
+    /// The prompt that is up.
+    pub prompt: String,
+    /// What is typed before the cursor.
+    pub before: String,
+    /// What is typed behind it.
+    pub after: String,
+    own: String,
+    cycle: Cycle,
+    /// The width of the terminal.
+    columns: usize,
+}
+
+impl Assistant {
+    /// An assistant that draws what `screen` has to show, and completes the names of `people`.
+    #[must_use]
+    pub fn new(screen: Arc<Screen>, people: Arc<Mutex<People>>, renderer: Renderer) -> Assistant {
+        Assistant { screen, people, renderer, memory: RefCell::default() }
+    }
+
+    /// A prompt comes up, for somebody named `own`, with something typed before the cursor and behind it.
+    pub fn begin(&self, before: &str, after: &str, own: &str) {
+        let mut memory = self.memory.borrow_mut();
+        before.clone_into(&mut memory.before);
+        after.clone_into(&mut memory.after);
+        own.clone_into(&mut memory.own);
+        memory.columns = tty::columns();
+    }
+
+    /// What rustyline said last.
+    #[must_use]
+    pub fn memory(&self) -> Memory {
+        self.memory.borrow().clone()
+    }
+
+    /// Puts the prompt where rustyline believes it to be, just before it draws it anew for another width. It believes
+    /// that the rows are where they were. That is so where the terminal became wider, for they are lines of their own;
+    /// where it became narrower, most terminals have wrapped each of them.
+    fn adapt(&self) {
+        let columns = tty::columns();
+        let mut memory = self.memory.borrow_mut();
+        let before = std::mem::replace(&mut memory.columns, columns);
+        if columns >= before || !tty::wraps_again() {
+            return;
+        }
+        let cursor = Layout::of(&format!("{}{}", memory.prompt, memory.before), before);
+        let all = Layout::of(&format!("{}{}{}", memory.prompt, memory.before, memory.after), before);
+        if all.fits(columns) {
+            // Nothing had to be wrapped, and nothing is drawn anew.
+            return;
+        }
+        let above = cursor.rows_above_when_narrowed(columns);
+        let up = |rows: usize| if rows > 0 { format!("\x1b[{rows}A") } else { String::new() };
+        let below = "\n".repeat(all.rows() - 1);
+        let moves = format!("{}\r\x1b[J{below}{}", up(above), up(all.rows() - cursor.rows()));
+        let _ = tty::writer().write_all(moves.as_bytes());
+    }
+
+    fn remember(&self, line: &str, position: usize) {
+        let mut memory = self.memory.borrow_mut();
+        line[..position].clone_into(&mut memory.before);
+        line[position..].clone_into(&mut memory.after);
+    }
+}
+
+impl Highlighter for Assistant {
+    fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, is_default: bool) -> Cow<'b, str> {
+        let mut memory = self.memory.borrow_mut();
+        prompt.clone_into(&mut memory.prompt);
+        let prompt = Layout::of(prompt, memory.columns).broken(prompt, 0);
+        let mut drawn = self.screen.draw();
+        drawn.push_str(&if is_default { self.renderer.prompt(&prompt) } else { prompt });
+        Cow::Owned(drawn)
+    }
+
+    fn highlight<'l>(&self, line: &'l str, position: usize) -> Cow<'l, str> {
+        self.remember(line, position);
+        let memory = self.memory.borrow();
+        let shown = format!("{}{line}", memory.prompt);
+        Cow::Owned(Layout::of(&shown, memory.columns).broken(&shown, memory.prompt.len()))
+    }
+
+    fn highlight_char(&self, line: &str, position: usize, _kind: CmdKind) -> bool {
+        self.remember(line, position);
+        false
+    }
+}
+
+impl Completer for Assistant {
+    type Candidate = String;
+
+    fn complete(&self, line: &str, position: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<String>)> {
+        let people = self.people.lock().unwrap_or_else(PoisonError::into_inner);
+        let Memory { cycle, own, .. } = &mut *self.memory.borrow_mut();
+        let completed = cycle.complete(&line[..position], &people, own);
+        Ok(completed.map_or((position, Vec::new()), |(start, candidate)| (start, vec![candidate])))
+    }
+}
+
+impl Hinter for Assistant {
+    type Hint = String;
+
+    fn hint(&self, _: &str, _: usize, _: &Context<'_>) -> Option<String> {
+        self.adapt();
+        None
+    }
+}
+
+impl Validator for Assistant {}
+
+impl Helper for Assistant {}

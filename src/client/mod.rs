@@ -1,0 +1,87 @@
+//! The client: a prompt for people, a pipe for scripts.
+//!
+//! In reading order: [`owed`] and [`session`] are what makes a line arrive once, without a socket or a clock; [`render`]
+//! is what lines look like. [`link`] holds the connection and makes it again, after the waits of [`backoff`]; [`hub`] is
+//! where its threads meet those of the user. [`plain`] is the form for pipes, [`terminal`] the one for people: it reads
+//! from [`prompt`], which has an [`assistant`] and a [`waker`], and all that it shows goes through [`screen`].
+//! [`complete`], [`paste`] and [`rows`] are what it has to know that is pure; [`history`], [`tty`], [`modes`],
+//! [`signals`] and [`panics`] what it has to ask of the system.
+//! [`probe`] only looks whether a server is there.
+//!
+//! ```text
+//!               ┌── typed ──> Session ── what to send ──> writer ──> server
+//!     user ─────┤                ^                                     │
+//!               └<── screen <── Renderer <── what is for people ── reader
+//! ```
+
+pub mod assistant;
+pub mod backoff;
+pub mod complete;
+pub mod history;
+pub mod hub;
+pub mod link;
+pub mod modes;
+pub mod owed;
+pub mod panics;
+pub mod paste;
+pub mod plain;
+pub mod probe;
+pub mod prompt;
+pub mod render;
+pub mod rows;
+pub mod screen;
+pub mod session;
+pub mod signals;
+pub mod terminal;
+pub mod tty;
+pub mod waker;
+
+use std::env;
+use std::io::{IsTerminal, stdin, stdout};
+use std::process::ExitCode;
+
+use anstream::{AutoStream, ColorChoice};
+
+use crate::cli::{ClientArgs, When, WrongUsage};
+use crate::protocol::name::Name;
+use session::{Session, Tags, parse_name};
+
+/// What a user without a name is asked.
+const NAME_QUESTION: &str = "Your name: ";
+
+/// Terminals that can do no more than a typewriter.
+const TYPEWRITERS: [&str; 3] = ["dumb", "cons25", "emacs"];
+
+/// Talks with the server until the user leaves.
+///
+/// # Errors
+/// Says, in one line, what keeps the user from the room.
+pub fn run(args: &ClientArgs) -> anyhow::Result<ExitCode> {
+    if args.probe {
+        return Ok(if probe::is_greeted(&args.server) { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
+    let name = args.username.as_deref().map(|name| parse_name(name, !args.no_tag)).transpose();
+    let name = name.map_err(|why| WrongUsage(format!("--username: {why}")))?;
+    let is_typewriter = env::var("TERM").is_ok_and(|term| TYPEWRITERS.contains(&term.as_str()));
+    let colors = match args.color {
+        // Under continuous integration, colours would be chosen for a typewriter, too.
+        When::Auto => !is_typewriter && AutoStream::choice(&stdout()) != ColorChoice::Never,
+        When::Always => true,
+        When::Never => false,
+    };
+    panics::silence();
+    let form = if stdin().is_terminal() && !is_typewriter { terminal::run } else { plain::run };
+    panics::catch(|| form(args, name, colors))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A session for somebody who wants to be called `name`.
+fn session_for(name: Name, args: &ClientArgs) -> Session {
+    let tags: Option<Tags> = (!args.no_tag).then(|| -> Tags { Box::new(random) });
+    Session::new(name, tags)
+}
+
+/// Bits by chance. Where the system has none to give, tags are not tried twice and waits are not drawn out: no harm.
+fn random() -> u32 {
+    getrandom::u32().unwrap_or_default()
+}

@@ -1,0 +1,78 @@
+//! The modes of the terminal while no key is waited for.
+//!
+//! rustyline gives the terminal back after every line. What is typed until the next prompt is up would be echoed into
+//! the middle of things, and a Ctrl-C there would be lost. So the terminal is kept quiet in between: nothing is echoed,
+//! no key is a signal, and what is typed waits for the prompt.
+
+pub use platform::Modes;
+
+/// Gives the terminal back as it was found, however what is done with it ends.
+pub struct GiveBack(pub Modes);
+
+impl Drop for GiveBack {
+    fn drop(&mut self) {
+        self.0.restore();
+    }
+}
+
+#[cfg(unix)]
+mod platform {
+    use std::io::stdin;
+
+    use nix::sys::termios::{InputFlags, LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
+
+    /// The modes in which the terminal was found.
+    #[derive(Clone)]
+    pub struct Modes {
+        found: Option<Termios>,
+    }
+
+    impl Modes {
+        /// Looks at the terminal.
+        #[must_use]
+        pub fn find() -> Modes {
+            Modes { found: tcgetattr(stdin()).ok() }
+        }
+
+        /// Keeps the terminal quiet.
+        pub fn quiet(&self) {
+            let Some(mut modes) = self.found.clone() else { return };
+            modes.local_flags &= !(LocalFlags::ECHO | LocalFlags::ICANON | LocalFlags::ISIG);
+            modes.input_flags &= !InputFlags::ICRNL;
+            set(&modes);
+        }
+
+        /// Gives the terminal back as it was found.
+        pub fn restore(&self) {
+            if let Some(modes) = &self.found {
+                set(modes);
+            }
+        }
+    }
+
+    /// A terminal that takes no modes is one that has gone.
+    fn set(modes: &Termios) {
+        let _ = tcsetattr(stdin(), SetArg::TCSADRAIN, modes);
+    }
+}
+
+#[cfg(not(unix))]
+mod platform {
+    /// The console does none of this here.
+    #[derive(Clone)]
+    pub struct Modes;
+
+    impl Modes {
+        /// Looks at the terminal.
+        #[must_use]
+        pub fn find() -> Modes {
+            Modes
+        }
+
+        /// Keeps the terminal quiet.
+        pub fn quiet(&self) {}
+
+        /// Gives the terminal back as it was found.
+        pub fn restore(&self) {}
+    }
+}

@@ -1,0 +1,198 @@
+//! The prompt: rustyline, told when to come up, and cleared away after.
+
+use std::io::{ErrorKind, IsTerminal, Write, stdout};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+
+use rustyline::error::ReadlineError;
+use rustyline::history::FileHistory;
+use rustyline::{
+    Behavior, Cmd, ColorMode, CompletionType, ConditionalEventHandler, Config, Editor, Event, EventContext,
+    EventHandler, KeyEvent, RepeatCount,
+};
+
+use super::assistant::Assistant;
+use super::complete::People;
+use super::modes::Modes;
+use super::render::Renderer;
+use super::rows::{Layout, wipe};
+use super::screen::Screen;
+use super::waker::Waker;
+use super::{history, signals, tty};
+
+/// How long an Escape waits for the rest of a key's sequence, in milliseconds.
+const ESCAPE_TIME: u16 = 100;
+
+/// A line at the bottom of the terminal in which the user types.
+pub struct Prompt {
+    editor: Editor<Assistant, FileHistory>,
+    screen: Arc<Screen>,
+    waker: Arc<Waker>,
+    ringer: JoinHandle<()>,
+    modes: Modes,
+    sleeps: Arc<AtomicBool>,
+    history: Option<PathBuf>,
+    /// What stands behind the prompt when it comes up: before the cursor, and behind it.
+    draft: (String, String),
+}
+
+/// What came of a prompt.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Typed {
+    /// What stood there at Enter.
+    Text(String),
+    /// Ctrl-C, and whether anything stood there.
+    Interrupt {
+        /// Whether it did.
+        had_text: bool,
+    },
+    /// Ctrl-D, or the terminal is gone.
+    End,
+    /// Nothing yet: somebody has news. What stood there stands there again the next time.
+    Woken,
+}
+
+impl Prompt {
+    /// Opens the terminal, on standard output or, where that leads elsewhere, directly. `None` where there is none that
+    /// can do what a prompt needs.
+    #[must_use]
+    pub fn open(
+        colors: bool,
+        screen: Arc<Screen>,
+        people: Arc<Mutex<People>>,
+        waker: Arc<Waker>,
+        modes: Modes,
+    ) -> Option<Prompt> {
+        let behavior = if stdout().is_terminal() { Behavior::Stdio } else { Behavior::PreferTerm };
+        let config = Config::builder()
+            .behavior(behavior)
+            // What is coloured is for the assistant to say, which is asked only where there are colours.
+            .color_mode(ColorMode::Forced)
+            .completion_type(CompletionType::List)
+            .keyseq_timeout(Some(ESCAPE_TIME))
+            .max_history_size(history::MAX_LINES)
+            .ok()?
+            .build();
+        let mut editor = Editor::with_config(config).ok()?;
+        let printer = editor.create_external_printer().ok()?;
+        let renderer = Renderer { colors, bell: false, day: None };
+        editor.set_helper(Some(Assistant::new(Arc::clone(&screen), people, renderer)));
+        let sleeps = Arc::new(AtomicBool::new(false));
+        let sleeper = EventHandler::Conditional(Box::new(Sleeper(Arc::clone(&sleeps))));
+        editor.bind_sequence(KeyEvent::ctrl('Z'), sleeper);
+        let rung = Arc::clone(&screen);
+        let ringer = thread::Builder::new().name("ringer".into()).spawn(move || rung.ring(printer)).ok()?;
+        Some(Prompt { editor, screen, waker, ringer, modes, sleeps, history: None, draft: Default::default() })
+    }
+
+    /// Recalls what was sent in earlier sessions, and keeps what is sent in this one.
+    ///
+    /// # Errors
+    /// Says why that cannot be done.
+    pub fn use_history(&mut self) -> Result<(), String> {
+        let file = match history::file() {
+            Ok(file) => file,
+            // Where there is no place for it, as in a container, there never is, and nobody wants to be told every time.
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ReadOnlyFilesystem) => return Ok(()),
+            Err(error) => return Err(error.to_string()),
+        };
+        match self.editor.load_history(&file) {
+            Err(ReadlineError::Io(error)) if error.kind() == ErrorKind::NotFound => {}
+            result => result.map_err(|error| format!("{}: {error}", file.display()))?,
+        }
+        self.history = Some(file);
+        Ok(())
+    }
+
+    /// Keeps a text to be recalled.
+    pub fn remember(&mut self, text: &str) {
+        let _ = self.editor.add_history_entry(text);
+        if let Some(file) = &self.history {
+            // The text is recalled in this session anyway.
+            let _ = self.editor.append_history(file);
+        }
+    }
+
+    /// Lets the user type behind `prompt`. Afterwards nothing of it is on the screen any more: what was sent is shown
+    /// once, when it comes back.
+    pub fn read(&mut self, prompt: &str, own: &str) -> Typed {
+        if self.waker.acknowledge() {
+            return Typed::Woken;
+        }
+        self.modes.quiet();
+        let (left, right) = std::mem::take(&mut self.draft);
+        if let Some(assistant) = self.editor.helper() {
+            assistant.begin(&left, &right, own);
+        }
+        let result = self.editor.readline_with_initial(prompt, (&left, &right));
+        self.screen.prompt_is_down();
+        let sleeps = self.sleeps.swap(false, Ordering::Relaxed);
+        let was_woken = self.waker.acknowledge() || sleeps;
+        let memory = self.editor.helper().map(Assistant::memory).unwrap_or_default();
+        let typed = match result {
+            Ok(text) => Typed::Text(text),
+            Err(ReadlineError::Interrupted) if !was_woken => {
+                Typed::Interrupt { had_text: !memory.before.is_empty() || !memory.after.is_empty() }
+            }
+            Err(ReadlineError::Interrupted | ReadlineError::Signal(_)) => Typed::Woken,
+            // Not everything that can be typed or pasted is UTF-8.
+            Err(ReadlineError::Io(error)) if error.kind() == ErrorKind::InvalidData => Typed::Woken,
+            Err(_) => Typed::End,
+        };
+        let text = match &typed {
+            Typed::Text(text) => text.clone(),
+            _ => format!("{}{}", memory.before, memory.after),
+        };
+        self.wipe(&format!("{}{text}", memory.prompt));
+        if typed == Typed::Woken {
+            self.draft = (memory.before, memory.after);
+        }
+        if sleeps {
+            self.modes.restore();
+            signals::sleep();
+        }
+        typed
+    }
+
+    /// Lets keys be signals and be echoed until the next prompt.
+    pub fn rest(&self) {
+        self.modes.restore();
+    }
+
+    /// Lets a text stand behind the next prompt.
+    pub fn set_draft(&mut self, text: String) {
+        self.draft = (text, String::new());
+    }
+
+    /// Gives the terminal back. What is still shown goes there without a prompt.
+    pub fn close(self) {
+        let Prompt { editor, screen, ringer, modes, .. } = self;
+        // A ringer that waits for rustyline would wait for ever.
+        drop(editor);
+        modes.restore();
+        screen.close(tty::writer());
+        let _ = ringer.join();
+    }
+
+    fn wipe(&mut self, shown: &str) {
+        let Some((columns, lines)) = self.editor.dimensions() else { return };
+        let rows = Layout::of(shown, columns.into()).rows();
+        // What has scrolled out of sight cannot be wiped, and what stands there instead must not be.
+        if rows < lines.into() {
+            let mut out = tty::writer();
+            let _ = out.write_all(wipe(rows).as_bytes()).and_then(|()| out.flush());
+        }
+    }
+}
+
+/// Ctrl-Z. (rustyline would leave the terminal to the shell the way it found it itself: quiet.)
+struct Sleeper(Arc<AtomicBool>);
+
+impl ConditionalEventHandler for Sleeper {
+    fn handle(&self, _: &Event, _: RepeatCount, _: bool, _: &EventContext<'_>) -> Option<Cmd> {
+        self.0.store(true, Ordering::Relaxed);
+        Some(Cmd::Interrupt)
+    }
+}

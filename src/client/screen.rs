@@ -1,0 +1,219 @@
+//! What is shown above the prompt, and how it gets there.
+//!
+//! Only the thread that reads keys writes to the terminal, so nothing ever tears: what is to be shown waits here, and
+//! every time the prompt is drawn, it is drawn behind what waits, in one write. When something comes while nobody
+//! types, the *bell-ringer* makes rustyline draw its prompt. (Its external printer could show the text, too, but it does
+//! so by itself where it believes that no prompt is up, and then hits the row that is just being wiped.)
+//!
+//! Nobody waits for the screen: whoever shows something leaves it here. What waits is bounded; the oldest goes first, and
+//! it is said how much.
+
+use std::collections::VecDeque;
+use std::fmt::Write as _;
+use std::io::Write;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rustyline::ExternalPrinter;
+
+/// Bytes that may wait.
+const MAX_WAITING: usize = 16 * 1024 * 1024;
+
+/// Bytes that are drawn in one go, about: so much that a burst is shown at once, so little that keys are not kept waiting.
+const BATCH: usize = 64 * 1024;
+
+/// What rustyline is given to print, to make it draw the prompt. It has wiped it by then, and stands at its left upper
+/// corner. A printed text has to end a line, so this one goes up first.
+const RING: &str = "\x1b[A\n";
+
+/// How long the end of a ring is waited for that may go to the terminal directly.
+const RING_TIME: Duration = Duration::from_millis(5);
+
+/// What waits to be shown.
+#[derive(Default)]
+pub struct Screen {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<String>,
+    bytes: usize,
+    /// Lines that were given up.
+    lost: usize,
+    prompt: Prompt,
+    /// Whether rustyline was asked to draw since it last did.
+    is_rung: bool,
+    /// Whether it is being asked just now.
+    is_ringing: bool,
+}
+
+/// What is on the screen below.
+#[derive(Default)]
+enum Prompt {
+    /// None just now.
+    #[default]
+    Down,
+    /// One that waits for keys.
+    Up,
+    /// None any more: this is where to write.
+    Closed(Box<dyn Write + Send>),
+}
+
+impl Screen {
+    /// Shows whole lines as soon as it can be done.
+    pub fn show(&self, lines: String) {
+        let mut state = self.lock();
+        if let Prompt::Closed(out) = &mut state.prompt {
+            // Where the terminal is gone, nobody is left to tell.
+            let _ = out.write_all(lines.as_bytes()).and_then(|()| out.flush());
+            return;
+        }
+        state.bytes += lines.len();
+        state.waiting.push_back(lines);
+        while state.bytes > MAX_WAITING {
+            let Some(oldest) = state.waiting.pop_front() else { break };
+            state.bytes -= oldest.len();
+            state.lost += oldest.matches('\n').count();
+        }
+        self.changed.notify_all();
+    }
+
+    /// A prompt is about to be drawn: what is to be drawn before it.
+    #[must_use]
+    pub fn draw(&self) -> String {
+        let mut state = self.lock();
+        state.prompt = Prompt::Up;
+        state.is_rung = false;
+        self.changed.notify_all();
+        state.take(BATCH)
+    }
+
+    /// The prompt is gone from the screen.
+    pub fn prompt_is_down(&self) {
+        let mut state = self.lock();
+        state.prompt = Prompt::Down;
+        // A ring that found no prompt goes to the terminal, where it does no harm before there is one again. One that
+        // waits for rustyline may wait on, and is why this does not last for ever.
+        drop(self.changed.wait_timeout_while(state, RING_TIME, |state| state.is_ringing));
+    }
+
+    /// There will be no prompt any more: all that is shown goes to `out` from now on.
+    pub fn close(&self, mut out: Box<dyn Write + Send>) {
+        let mut state = self.lock();
+        let rest = state.take(usize::MAX);
+        let _ = out.write_all(rest.as_bytes()).and_then(|()| out.flush());
+        state.prompt = Prompt::Closed(out);
+        self.changed.notify_all();
+    }
+
+    /// Makes rustyline draw when something waits and nobody types. Returns once the screen is closed.
+    pub fn ring(&self, mut printer: impl ExternalPrinter) {
+        loop {
+            let waits = |state: &mut State| match state.prompt {
+                Prompt::Closed(_) => false,
+                Prompt::Up => state.waiting.is_empty() || state.is_rung,
+                Prompt::Down => true,
+            };
+            let mut state = self.changed.wait_while(self.lock(), waits).unwrap_or_else(PoisonError::into_inner);
+            if matches!(state.prompt, Prompt::Closed(_)) {
+                return;
+            }
+            state.is_rung = true;
+            state.is_ringing = true;
+            drop(state);
+            // Without rustyline, the screen is about to be closed.
+            let _ = printer.print(RING.into());
+            self.lock().is_ringing = false;
+            self.changed.notify_all();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// About so many bytes of what waits.
+    fn take(&mut self, limit: usize) -> String {
+        let mut taken = String::new();
+        if self.lost > 0 {
+            let _ = writeln!(taken, "gotcp: {} lines are not shown: the screen could not keep up", self.lost);
+            self.lost = 0;
+        }
+        while taken.len() < limit {
+            let Some(lines) = self.waiting.pop_front() else { break };
+            self.bytes -= lines.len();
+            taken.push_str(&lines);
+        }
+        taken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is shown comes out once, in order, batch by batch.
+    #[test]
+    fn keeps_the_order() {
+        let screen = Screen::default();
+        let lines: Vec<_> = (0..20_000).map(|n| format!("line {n}\n")).collect();
+        for line in &lines {
+            screen.show(line.clone());
+        }
+        let batches: Vec<_> = std::iter::from_fn(|| Some(screen.draw()).filter(|batch| !batch.is_empty())).collect();
+        assert!(batches.iter().all(|batch| batch.len() < BATCH + 100));
+        assert_eq!(batches.concat(), lines.concat());
+    }
+
+    /// What nobody looks at stays within bounds; the newest is kept, and it is said how much is not.
+    #[test]
+    fn is_bounded_and_says_so() {
+        let screen = Screen::default();
+        let line = format!("{}\n", "x".repeat(1023));
+        for _ in 0..MAX_WAITING / 1024 + 7 {
+            screen.show(line.clone());
+        }
+        screen.show("the last\n".into());
+        assert!(screen.lock().bytes <= MAX_WAITING);
+        let mut all = String::new();
+        while screen.lock().bytes > 0 {
+            all += &screen.draw();
+        }
+        assert!(all.starts_with("gotcp: 8 lines are not shown"));
+        assert!(all.ends_with("the last\n"));
+        assert_eq!(all.lines().count(), MAX_WAITING / 1024 + 1);
+    }
+
+    /// The bell-ringer rings once for what waits, again only after the prompt was drawn, and ends with the screen.
+    #[test]
+    fn rings_once_per_drawing() {
+        struct Printer(std::sync::mpsc::Sender<String>);
+        impl ExternalPrinter for Printer {
+            fn print(&mut self, text: String) -> rustyline::Result<()> {
+                let _ = self.0.send(text);
+                Ok(())
+            }
+        }
+        let screen = Screen::default();
+        let (rung, rings) = std::sync::mpsc::channel();
+        let second = Duration::from_secs(1);
+        std::thread::scope(|scope| {
+            scope.spawn(|| screen.ring(Printer(rung)));
+            assert_eq!(screen.draw(), "");
+            screen.show("a\n".into());
+            screen.show("b\n".into());
+            assert_eq!(rings.recv_timeout(10 * second).unwrap(), RING);
+            assert!(rings.recv_timeout(second / 20).is_err());
+            assert_eq!(screen.draw(), "a\nb\n");
+            screen.prompt_is_down();
+            screen.show("c\n".into());
+            assert!(rings.recv_timeout(second / 20).is_err());
+            assert_eq!(screen.draw(), "c\n");
+            screen.close(Box::new(std::io::sink()));
+        });
+    }
+}
