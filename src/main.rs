@@ -1,0 +1,40 @@
+//! Parses the command line, runs one half, and turns its end into an exit code.
+
+use std::io::{Write, stderr};
+use std::process::ExitCode;
+
+use clap::Parser;
+use gotcp::cli::{Cli, Half, WrongUsage};
+use gotcp::{client, server};
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    let outcome = match &cli.half {
+        Half::Server(args) => server::run(args),
+        Half::Client(args) => client::run(args),
+    };
+    outcome.unwrap_or_else(|error| {
+        complain(format_args!("{error:#}"));
+        ExitCode::from(if error.is::<WrongUsage>() { 2 } else { 1 })
+    })
+}
+
+/// Prints help as clap lays it out, but a mistake in one line.
+fn usage(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() || error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let _ = error.print();
+    } else {
+        let text = error.to_string();
+        let line = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        complain(format_args!("{line} (see gotcp --help)"));
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
+/// One line on stderr. Where even that is closed, nobody is left to tell.
+fn complain(what: std::fmt::Arguments<'_>) {
+    let _ = writeln!(stderr(), "gotcp: {what}");
+}
