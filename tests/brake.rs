@@ -1,0 +1,143 @@
+//! Who waits for whom: senders for a reader that keeps up a fair pace, nobody for one that does not. Time is simulated.
+
+mod support;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use gotcp::room::limits::Limits;
+use gotcp::room::{Room, pace};
+use gotcp::server::exchange::Exchange;
+use mio::Token;
+use support::pipe::{Pipe, Wire};
+
+const STEP: Duration = Duration::from_millis(10);
+const LINE: &[u8] = b"0123456789012345678901234567890123456789012345678901234567890\n";
+
+/// A reader that takes 64 KiB a second is waited for: it is never let go, however fast the others could go on, and in
+/// the end it has read everything that they have.
+#[test]
+fn a_fair_reader_is_waited_for() {
+    let mut room = Bench::new();
+    let (quick, fair) = (room.enter("quick"), room.enter("fair"));
+    let sender = room.enter("sender");
+    for _ in 0..3000 {
+        room.send_without_pause(sender);
+        room.take(quick, usize::MAX);
+        room.take(fair, 700);
+        room.take(sender, usize::MAX);
+        room.step();
+    }
+    let sent = room.consumed(sender);
+    assert!(sent > 1_000_000, "the sender was slowed down, not stopped: {sent} bytes");
+    assert!(sent < 3_000_000, "the sender was slowed down: {sent} bytes");
+    room.stop_sending(sender);
+    for _ in 0..1000 {
+        for reader in [quick, fair, sender] {
+            room.take(reader, usize::MAX);
+        }
+        room.step();
+    }
+    assert_eq!(room.said_to(fair), room.said_to(quick));
+    assert!(!room.said_to(quick).contains("read too slowly"));
+}
+
+/// A reader that takes nothing stops nobody for longer than a blink, and is let go.
+#[test]
+fn an_idle_reader_is_not_waited_for() {
+    let mut room = Bench::new();
+    let (quick, idle) = (room.enter("quick"), room.enter("idle"));
+    let sender = room.enter("sender");
+    let (mut longest, mut waited, mut before) = (Duration::ZERO, Duration::ZERO, 0);
+    for _ in 0..1000 {
+        room.send_without_pause(sender);
+        room.take(quick, usize::MAX);
+        room.take(sender, usize::MAX);
+        room.step();
+        let consumed = room.consumed(sender);
+        waited = if consumed == before { waited + STEP } else { Duration::ZERO };
+        (longest, before) = (longest.max(waited), consumed);
+    }
+    assert!(longest < Duration::from_millis(250), "{longest:?}");
+    assert!(room.said_to(quick).contains("*** idle left (read too slowly)\n"));
+    assert!(!room.said_to(quick).contains("*** quick left"));
+    // What it gets, once it takes anything at all, ends with whole lines.
+    room.take(idle, usize::MAX);
+    room.step();
+    assert!(room.said_to(idle).ends_with("\n--- error: you read too slowly\n"), "{}", room.said_to(idle));
+}
+
+/// A server with a small ring, and people whose reading is the test's to say.
+struct Bench {
+    exchange: Exchange<Wire>,
+    people: Vec<(Token, Rc<RefCell<Pipe>>)>,
+    now: Duration,
+}
+
+impl Bench {
+    fn new() -> Bench {
+        let limits = Limits {
+            scrollback: 256 * 1024,
+            max_line: 1024,
+            history: 0,
+            pace: pace::Limit::new(0, 1),
+            login_timeout: Duration::from_secs(30),
+            stall_timeout: Duration::from_secs(30),
+            grace: Duration::from_secs(30),
+        };
+        Bench { exchange: Exchange::new(Room::new(limits, Box::new(|| 0)), 64 * 1024), people: vec![], now: STEP }
+    }
+
+    /// Somebody new, whose socket takes as much as the kernel does on behalf of one that does not read.
+    fn enter(&mut self, name: &str) -> usize {
+        let pipe = Rc::new(RefCell::new(Pipe { window: 4096, grain: usize::MAX, ..Pipe::default() }));
+        pipe.borrow_mut().to_server.extend(format!("{name}\n").bytes());
+        let wire = Wire(Rc::clone(&pipe));
+        let token = self.exchange.admit(None, self.now, |_| Ok(wire)).expect("this socket opens");
+        self.people.push((token, pipe));
+        self.step();
+        self.people.len() - 1
+    }
+
+    /// Whatever the server reads, there is more.
+    fn send_without_pause(&mut self, sender: usize) {
+        let (token, pipe) = &self.people[sender];
+        let input = &mut pipe.borrow_mut().to_server;
+        if input.len() < 64 * 1024 {
+            input.extend(LINE.repeat(2048));
+            self.exchange.note(*token, true, false);
+        }
+    }
+
+    fn stop_sending(&mut self, sender: usize) {
+        self.people[sender].1.borrow_mut().to_server.clear();
+    }
+
+    /// A reader takes so many bytes.
+    fn take(&mut self, reader: usize, count: usize) {
+        let (token, pipe) = &self.people[reader];
+        let pipe = &mut *pipe.borrow_mut();
+        pipe.window = pipe.window.saturating_add(count).min(1 << 30);
+        if std::mem::take(&mut pipe.refused) {
+            self.exchange.note(*token, false, true);
+        }
+    }
+
+    fn step(&mut self) {
+        self.exchange.turn(self.now, self.now);
+        self.exchange.reap(self.now, drop);
+        self.now += STEP;
+    }
+
+    fn consumed(&self, sender: usize) -> usize {
+        self.people[sender].1.borrow().consumed
+    }
+
+    /// What a reader has got since it came, without its greeting.
+    fn said_to(&self, reader: usize) -> String {
+        let text = String::from_utf8(self.people[reader].1.borrow().from_server.clone()).expect("UTF-8");
+        let from = text.find("sender: ").unwrap_or(text.len());
+        text[from..].to_owned()
+    }
+}

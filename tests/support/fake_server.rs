@@ -1,0 +1,128 @@
+//! A server whose every word the test says itself.
+
+use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+/// Time for anything to happen that is bound to.
+pub const SOON: Duration = Duration::from_secs(10);
+
+/// A server on a free port of this machine's own.
+pub struct FakeServer {
+    listener: TcpListener,
+}
+
+impl FakeServer {
+    pub fn start() -> FakeServer {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        FakeServer { listener }
+    }
+
+    pub fn address(&self) -> String {
+        self.listener.local_addr().unwrap().to_string()
+    }
+
+    /// The next client.
+    pub fn accept(&self) -> Peer {
+        let deadline = Instant::now() + SOON;
+        loop {
+            match self.listener.accept() {
+                Ok((stream, _)) => {
+                    stream.set_nonblocking(false).unwrap();
+                    stream.set_read_timeout(Some(SOON)).unwrap();
+                    stream.set_write_timeout(Some(SOON)).unwrap();
+                    return Peer { reader: BufReader::new(stream.try_clone().unwrap()), stream, position: 0 };
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock && Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                Err(error) => panic!("no client came: {error}"),
+            }
+        }
+    }
+
+    /// The next client, in the room under the name that is answered, and with the session `t` at position 0.
+    pub fn welcome(&self) -> (Peer, String) {
+        let mut peer = self.accept();
+        peer.send("--- welcome to gotcp: your first line is your name\n");
+        let name = peer.line();
+        peer.send(&format!("--- you are {name}; 1 online; !help lists the commands\n"));
+        peer.open_session();
+        (peer, name)
+    }
+}
+
+/// One client.
+pub struct Peer {
+    stream: TcpStream,
+    reader: BufReader<TcpStream>,
+    /// Bytes that were said to everyone.
+    pub position: usize,
+}
+
+impl Peer {
+    /// The next line from the client, whatever it is.
+    pub fn raw_line(&mut self) -> String {
+        let mut line = String::new();
+        self.reader.read_line(&mut line).expect("the client says something");
+        assert!(line.ends_with('\n'), "the client ends its line: {line:?}");
+        line.truncate(line.len() - 1);
+        line
+    }
+
+    /// The next line from the client, which may ask before how far it has come.
+    pub fn line(&mut self) -> String {
+        loop {
+            match self.raw_line() {
+                line if line == "!session" => self.send(&format!("--- session t at {}\n", self.position)),
+                line => return line,
+            }
+        }
+    }
+
+    pub fn expect(&mut self, line: &str) {
+        assert_eq!(self.line(), line);
+    }
+
+    /// The client sends nothing any more.
+    pub fn expect_end(&mut self) {
+        let mut rest = String::new();
+        // A client that is gone for good may reset the connection.
+        let _ = self.reader.read_line(&mut rest);
+        assert_eq!(rest, "");
+    }
+
+    /// The client sends nothing for now.
+    pub fn expect_silence(&mut self, time: Duration) {
+        self.stream.set_read_timeout(Some(time)).unwrap();
+        let mut line = String::new();
+        let result = self.reader.read_line(&mut line);
+        assert!(result.is_err(), "the client says {line:?}");
+        self.stream.set_read_timeout(Some(SOON)).unwrap();
+    }
+
+    pub fn send(&mut self, text: &str) {
+        let public = text.split_inclusive('\n').filter(|line| !line.starts_with("--- "));
+        self.position += public.map(str::len).sum::<usize>();
+        self.stream.write_all(text.as_bytes()).unwrap();
+    }
+
+    /// Answers the client's `!session`, which has to come now.
+    pub fn open_session(&mut self) {
+        assert_eq!(self.raw_line(), "!session");
+        self.send(&format!("--- session t at {}\n", self.position));
+    }
+
+    /// Says a line of the client's for everyone to hear.
+    pub fn echo(&mut self, name: &str) -> String {
+        let text = self.line();
+        self.send(&format!("{name}: {text}\n"));
+        text
+    }
+
+    /// Sends nothing more, as a server that has said goodbye.
+    pub fn close(self) {
+        let _ = self.stream.shutdown(Shutdown::Both);
+    }
+}

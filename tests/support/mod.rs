@@ -1,0 +1,23 @@
+//! What the tests have in common. Each of them uses only a part of it.
+#![allow(dead_code)]
+
+pub mod pipe;
+pub mod seeds;
+
+#[cfg(unix)]
+pub mod crowd;
+#[cfg(unix)]
+pub mod fake_server;
+#[cfg(unix)]
+pub mod peer;
+#[cfg(unix)]
+pub mod pty;
+#[cfg(unix)]
+pub mod server;
+#[cfg(unix)]
+pub mod svg;
+
+#[cfg(target_os = "linux")]
+pub mod network;
+#[cfg(target_os = "linux")]
+pub mod process;
