@@ -1,0 +1,127 @@
+//! The command line of the server: what it takes, how it says no, and its exit codes.
+#![cfg(unix)]
+
+mod support;
+
+use std::net::TcpListener;
+use std::process::Stdio;
+
+use support::peer::WELCOME;
+use support::server::{Server, free_address, gotcp};
+
+/// What the program answers to these arguments: its exit code, stdout and stderr.
+fn run(args: &[&str]) -> (Option<i32>, String, String) {
+    let output = gotcp(args.iter().copied()).output().expect("the program starts");
+    let text = |bytes| String::from_utf8(bytes).expect("it is UTF-8");
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+/// The program says no to these arguments: one line, in which each of `parts` stands, and this exit code.
+#[track_caller]
+fn assert_refused(args: &[&str], code: i32, parts: &[&str]) {
+    let (status, stdout, stderr) = run(args);
+    assert_eq!((status, stdout.as_str()), (Some(code), ""), "{args:?}: {stderr}");
+    assert!(stderr.starts_with("gotcp: ") && stderr.lines().count() == 1, "{args:?}: {stderr}");
+    for part in parts {
+        assert!(stderr.contains(part), "{args:?}: {part} is not in {stderr}");
+    }
+}
+
+/// Whoever asks for help gets it on stdout, with every option of that half, and exit code 0.
+#[test]
+fn help_names_every_option() {
+    let (code, help, _) = run(&["--help"]);
+    assert_eq!(code, Some(0));
+    assert!(["server", "client", "nc HOST 7777"].iter().all(|part| help.contains(part)), "{help}");
+    let server = "--listen --max-clients --max-per-ip --login-timeout --stall-timeout --grace --history --scrollback \
+                  --max-line --rate --burst --drain --transcript -q GOTCP_LISTEN=";
+    let client = "--server --username --no-tag --no-reconnect --no-bell --color GOTCP_SERVER= GOTCP_USERNAME=";
+    for (half, options) in [("server", server), ("client", client)] {
+        let (code, help, _) = run(&[half, "--help"]);
+        assert_eq!(code, Some(0));
+        for option in options.split_whitespace() {
+            assert!(help.contains(option), "{option} is not in {help}");
+        }
+    }
+    let (code, version, _) = run(&["--version"]);
+    assert_eq!((code, version), (Some(0), format!("gotcp {}\n", env!("CARGO_PKG_VERSION"))));
+}
+
+/// Called with nothing, the program shows what it can do.
+#[test]
+fn no_arguments_show_the_help() {
+    let (code, _, stderr) = run(&[]);
+    assert_eq!(code, Some(2));
+    assert!(stderr.contains("Usage: gotcp") && stderr.contains("server"), "{stderr}");
+}
+
+/// A wrong option is refused in one line that names it, with exit code 2.
+#[test]
+fn wrong_options_are_refused() {
+    for (args, part) in [
+        (&["serve"][..], "serve"),
+        (&["server", "--port", "1"], "--port"),
+        (&["server", "--max-clients", "0"], "--max-clients"),
+        (&["server", "--max-clients", "many"], "--max-clients"),
+        (&["server", "--max-per-ip", "0"], "--max-per-ip"),
+        (&["server", "--burst", "0"], "--burst"),
+        (&["server", "--rate", "-1"], "-1"),
+        (&["server", "--max-line", "15"], "--max-line"),
+        (&["server", "--max-line", "99999999"], "--max-line"),
+        (&["server", "--login-timeout", "soon"], "--login-timeout"),
+        (&["server", "--login-timeout", "0s"], "--login-timeout"),
+        (&["server", "--stall-timeout", "0s"], "--stall-timeout"),
+        (&["server", "--drain", "5"], "--drain"),
+        (&["server", "--scrollback", "big"], "--scrollback"),
+        (&["server", "extra"], "extra"),
+    ] {
+        assert_refused(args, 2, &[part]);
+    }
+}
+
+/// Options that are right one by one but not together are wrong usage, too: the line says what would do.
+#[test]
+fn options_have_to_fit_together() {
+    assert_refused(&["server", "--scrollback", "64KiB"], 2, &["--scrollback must be at least", "--max-line is 65536"]);
+    assert_refused(&["server", "--scrollback", "0"], 2, &["--scrollback must be at least"]);
+    assert_refused(&["server", "--max-line", "16777216"], 2, &["--scrollback must be at least"]);
+}
+
+/// What the system refuses is said in one line that names it, with exit code 1.
+#[test]
+fn what_the_system_refuses_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    assert_refused(&["server", "--listen", &address], 1, &[&address, "in use"]);
+    // An address that is nobody's (RFC 5737): nothing is sent to it by listening on it.
+    assert_refused(&["server", "--listen", "192.0.2.1:7777"], 1, &["cannot listen on 192.0.2.1:7777"]);
+    assert_refused(&["server", "--listen", "127.0.0.1"], 1, &["127.0.0.1"]);
+    assert_refused(&["server", "--listen", "127.0.0.1:99999"], 1, &["127.0.0.1:99999"]);
+    let missing = "/nowhere/at/all/transcript";
+    assert_refused(&["server", "--listen", "127.0.0.1:0", "--transcript", missing], 1, &[missing]);
+}
+
+/// The address may come from the environment; the command line goes before it.
+#[test]
+fn the_environment_is_asked() {
+    let address = free_address();
+    let start = |env: &str, args: &[&str]| {
+        let args = ["server", "-q"].iter().chain(args).copied();
+        let child = gotcp(args).env("GOTCP_LISTEN", env).stdout(Stdio::null()).spawn().unwrap();
+        Server::watch(child, address)
+    };
+    let server = start(&address.to_string(), &[]);
+    server.connect().expect(WELCOME);
+    server.stop();
+    let server = start("192.0.2.1:7777", &["--listen", &address.to_string()]);
+    server.connect().expect(WELCOME);
+    server.stop();
+}
+
+/// `localhost`, or any other name that the system knows, is as good as an address.
+#[test]
+fn names_of_hosts_are_looked_up() {
+    let mut server = Server::start_on("localhost:0", "");
+    server.connect().expect(WELCOME);
+    assert!(server.is_running());
+}
