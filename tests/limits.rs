@@ -1,0 +1,523 @@
+//! No client costs the others anything: what the server does about those that are too fast, too slow, too many or
+//! hostile, on real sockets.
+//!
+//! The sizes are those that an ordinary run has time for. Set `GOTCP_TEST_FULL` to let 100,000 come and go.
+#![cfg(target_os = "linux")]
+
+mod support;
+
+use std::io::{BufRead, Read, Write};
+use std::sync::mpsc::{TryRecvError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use support::crowd::{churn, storm};
+use support::peer::{Peer, WELCOME, numbered};
+use support::server::Server;
+
+const MIB: u64 = 1024 * 1024;
+const TOO_FAST: &str = "--- notice: you are sending too fast; your lines are delayed, none is lost";
+const TOO_SLOW: &str = "--- error: you read too slowly";
+
+// ---- Too fast ----
+
+/// Who sends too fast is delayed: told so once, nothing lost, and others talk on meanwhile.
+#[test]
+fn a_fast_sender_is_delayed_and_nobody_else() {
+    let server = Server::start("--history 0 --rate 200 --burst 50");
+    let mut alice = server.join("alice");
+    let mut bob = server.join("bob");
+    let started = Instant::now();
+    bob.send(numbered(400, ""));
+    alice.skip_to("bob: 0");
+    alice.say("how are you?");
+    let before: Vec<String> = (1..400).map(|i| format!("bob: {i}")).collect();
+    let mut heard = alice.skip_to("bob: 399");
+    assert!(started.elapsed() >= Duration::from_millis(1700), "350 lines at 200 a second");
+    let answered = heard.iter().position(|line| line == "alice: how are you?").expect("alice is not delayed");
+    heard.remove(answered);
+    assert_eq!(heard, before[..398], "all of it, in order");
+
+    // A spell is over once there is some quiet; then another one is told of again.
+    thread::sleep(Duration::from_millis(500));
+    bob.send("again\n".repeat(200));
+    bob.send("the end\n");
+    let heard = bob.skip_to("bob: the end");
+    let told = heard.iter().filter(|line| *line == TOO_FAST).count();
+    assert_eq!(told, 2, "once for each spell");
+}
+
+/// With the defaults, pasting a thousand lines is nothing unusual: not delayed, hence not told of. More than that is.
+#[test]
+fn a_paste_of_a_thousand_lines_passes() {
+    let server = Server::start("--history 0");
+    let mut bob = server.join("bob");
+    bob.send(numbered(1000, ""));
+    for i in 0..1000 {
+        bob.expect(&format!("bob: {i}"));
+    }
+    bob.send("more\n".repeat(200));
+    bob.skip_to(TOO_FAST);
+}
+
+/// A sender that leaves while it is delayed is heard to its last line, however it leaves.
+#[test]
+fn a_delayed_sender_is_heard_to_the_last_line() {
+    let server = Server::start("--history 0 --rate 400 --burst 20");
+    let lines = numbered(300, "");
+    let heard: Vec<String> = (0..300).map(|i| format!("x: {i}")).collect();
+    let mut alice = server.join("alice");
+
+    let mut half_closing = server.join("x");
+    half_closing.send(&lines);
+    half_closing.half_close();
+    alice.skip_to("*** x joined");
+    assert_eq!(alice.skip_to("*** x left"), heard);
+    assert_eq!(half_closing.rest().last().unwrap(), "*** x left");
+
+    let mut exiting = server.join("x");
+    exiting.send(format!("{lines}!exit\n"));
+    alice.skip_to("*** x joined");
+    assert_eq!(alice.skip_to("*** x left"), heard);
+
+    // Closing with something unread, as this does, resets the connection.
+    let mut closing = server.join("x");
+    closing.send(&lines);
+    closing.skip_to("x: 0");
+    drop(closing);
+    alice.skip_to("*** x joined");
+    let left = alice.skip_to("*** x left (connection lost)");
+    assert_eq!(left, heard);
+}
+
+// ---- Too slow ----
+
+/// A reader that takes nothing for the stall timeout is let go; the room is told why, and so is the reader, after a
+/// whole line.
+#[test]
+fn a_stalled_reader_is_let_go() {
+    let server = Server::start("--history 0 --rate 0 --stall-timeout 2s");
+    let (mut alice, mut stuck) = alice_and_stuck(&server);
+    let before = Instant::now();
+    let mut log = talk(&mut alice, 3_000_000);
+    hear_to(&mut alice, "*** stuck left (read too slowly)", &mut log);
+    assert!(before.elapsed() >= Duration::from_secs(2), "it had its time");
+    assert_let_go(&mut stuck, &log);
+}
+
+/// A reader that the scrollback laps is let go at once, long before it counts as stalled.
+#[test]
+fn a_reader_that_falls_off_the_scrollback_is_let_go() {
+    let server = Server::start("--history 0 --rate 0 --max-line 4096 --scrollback 1MiB --stall-timeout 1h");
+    let (mut alice, mut stuck) = alice_and_stuck(&server);
+    let mut log = talk(&mut alice, 3_000_000);
+    hear_to(&mut alice, "*** stuck left (read too slowly)", &mut log);
+    assert_let_go(&mut stuck, &log);
+}
+
+/// Whoever has left, and still has to read what it is owed, is let go like anybody else where it reads too slowly: it
+/// never gets what the scrollback has put in that place meanwhile.
+#[test]
+fn a_parting_reader_can_fall_off_too() {
+    let server = Server::start("--history 0 --rate 0 --max-line 4096 --scrollback 1MiB --stall-timeout 1h");
+    let (mut alice, mut stuck) = alice_and_stuck(&server);
+    let mut log = talk(&mut alice, 700_000);
+    stuck.say("!exit");
+    hear_to(&mut alice, "*** stuck left", &mut log);
+    log.extend(talk(&mut alice, 3_000_000));
+    assert_let_go(&mut stuck, &log);
+}
+
+/// A reader that is stuck for good is closed in the end. It may find a line torn then, but never at what looks like an
+/// end in order.
+#[test]
+fn a_torn_line_never_looks_whole() {
+    let server = Server::start("--history 0 --rate 0 --stall-timeout 1s");
+    let mut alice = server.join("alice");
+    let descriptors = server.descriptors();
+    let mut stuck = Peer::connect_narrow(server.address).named("stuck");
+    alice.expect("*** stuck joined");
+    let log = talk(&mut alice, 3_000_000);
+    server.await_descriptors(descriptors);
+    let (bytes, in_order) = stuck.drain();
+    assert!(log.starts_with(&bytes), "these {} bytes were never said", bytes.len());
+    assert!(!in_order || bytes.ends_with(b"\n"), "a line is torn, and the end in order");
+}
+
+/// What is whispered to someone who does not read is kept up to a limit; then that reader is let go, too.
+#[test]
+fn whispers_do_not_pile_up() {
+    let mut server = Server::start("--history 0 --rate 0 --stall-timeout 1h -q");
+    let (mut alice, mut stuck) = alice_and_stuck(&server);
+    let text = "x".repeat(60_000);
+    let before = server.memory();
+    let mut most = 0;
+    // 4 MiB may wait, and as much as the sockets hold.
+    let whispers = (0..1000).find(|_| {
+        alice.say(&format!("!msg stuck {text}"));
+        let answer = alice.line();
+        most = most.max(server.memory());
+        answer == "*** stuck left (read too slowly)"
+    });
+    assert!(whispers.unwrap() > 60, "4 MiB may wait, but only {whispers:?} whispers did");
+    assert!(most < before + 16 * MIB, "from {before} to {most} bytes of memory");
+    server.find_on_console("you read too slowly");
+    let mut lines = stuck.rest();
+    assert_eq!(lines.pop().unwrap(), TOO_SLOW);
+    assert!(lines.iter().all(|line| *line == format!("--- [alice to you] {text}")));
+}
+
+/// Whoever asks and asks without reading the answers is not listened to until it does; nothing is lost by that, and
+/// the answers pile up nowhere.
+#[test]
+fn answers_wait_for_their_reader() {
+    const QUESTIONS: usize = 30_000;
+    let server = Server::start("--history 0 --rate 0");
+    let mut bob = Peer::connect_narrow(server.address).named("bob");
+    let before = server.memory();
+    let mut stream = bob.stream().try_clone().unwrap();
+    let asking = thread::spawn(move || stream.write_all("!help\n".repeat(QUESTIONS).as_bytes()).unwrap());
+    thread::sleep(Duration::from_millis(500));
+    let grown = server.memory().saturating_sub(before);
+    assert!(grown < 4 * MIB, "{grown} bytes more than before");
+    for _ in 0..QUESTIONS {
+        assert!((0..7).map(|_| bob.line()).eq(help()), "seven lines each time");
+    }
+    asking.join().unwrap();
+}
+
+// ---- The brake ----
+
+/// A burst that readers can absorb loses nobody: 60 MB through a 4 MiB scrollback, as fast as the socket takes it, to
+/// four readers that keep reading, arrives whole at all four, though two of them are slower than the sender.
+#[test]
+fn a_burst_arrives_whole() {
+    const LINES: usize = 60_000;
+    let server = Server::start("--history 0 --rate 0 --scrollback 4MiB -q");
+    let readers: Vec<Peer> = (0..3).map(|i| server.join(&format!("reader{i}"))).collect();
+    let mut sender = server.join("sender");
+    let text = "x".repeat(990);
+    let lines = numbered(LINES, &text);
+    let mut stream = sender.stream().try_clone().unwrap();
+    let sending = thread::spawn(move || stream.write_all(lines.as_bytes()).unwrap());
+    let hear_all = |reader: &mut Peer, pause: Duration| {
+        let mut line = Vec::new();
+        for i in 0..LINES {
+            let expected = format!("sender: {i}{text}\n");
+            loop {
+                line.clear();
+                reader.reader().read_until(b'\n', &mut line).unwrap();
+                if !line.starts_with(b"*** ") {
+                    break;
+                }
+            }
+            assert!(line == expected.as_bytes(), "line {i} is {:?}", String::from_utf8_lossy(&line));
+            if i % 100 == 0 {
+                thread::sleep(pause);
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for (i, mut reader) in (0..).zip(readers) {
+            scope.spawn(move || hear_all(&mut reader, i * Duration::from_millis(3)));
+        }
+        hear_all(&mut sender, Duration::ZERO);
+    });
+    sending.join().unwrap();
+}
+
+/// A reader that reads nothing slows the others for a blink at most: while the talk passes it by and it is let go,
+/// everyone else's lines arrive in less than a quarter of a second, 99 of 100.
+#[test]
+fn a_dead_reader_slows_nobody() {
+    let server = Server::start("--history 0 --rate 0 --max-line 4096 --scrollback 1MiB -q");
+    let (mut alice, stuck) = alice_and_stuck(&server);
+    let mut bob = server.join("bob");
+    let (stop, stopped) = channel::<()>();
+    let mut stream = bob.stream().try_clone().unwrap();
+    let talking = thread::spawn(move || {
+        // About two megabytes a second.
+        let line = format!("{}\n", "x".repeat(2000));
+        while stopped.try_recv() == Err(TryRecvError::Empty) {
+            stream.write_all(line.repeat(10).as_bytes()).unwrap();
+            thread::sleep(Duration::from_millis(10));
+        }
+    });
+    let reading = thread::spawn(move || while bob.line() != "alice: the end" {});
+    let mut let_go = false;
+    let mut took: Vec<Duration> = (0..300)
+        .map(|i| {
+            let line = format!("echo {i}");
+            let said = Instant::now();
+            alice.say(&line);
+            let others = alice.skip_to(&format!("alice: {line}"));
+            let took = said.elapsed();
+            let_go |= others.iter().any(|line| line == "*** stuck left (read too slowly)");
+            thread::sleep(Duration::from_millis(5));
+            took
+        })
+        .collect();
+    drop(stop);
+    talking.join().unwrap();
+    alice.say("the end");
+    reading.join().unwrap();
+    took.sort();
+    let nearly_all = took[took.len() * 99 / 100];
+    assert!(let_go, "the talk did pass it by");
+    assert!(nearly_all < Duration::from_millis(250), "{nearly_all:?}; at worst {:?}", took.last());
+    drop(stuck);
+}
+
+// ---- Too many ----
+
+/// Out of descriptors the server waits without spinning, those inside talk on, and those outside are let in as soon as
+/// there is room, though nobody else comes along.
+#[test]
+fn out_of_descriptors_others_wait_outside() {
+    let mut server = Server::start("--history 0");
+    let mut alice = server.join("alice");
+    let mut bob = server.join("bob");
+    server.limit_descriptors(server.free_descriptor());
+    let mut outside: Vec<Peer> = ["carol", "dave", "erin"]
+        .into_iter()
+        .map(|name| {
+            let mut peer = server.connect();
+            peer.say(name);
+            peer
+        })
+        .collect();
+    // One of them does not wait.
+    outside.pop().unwrap().reset();
+    server.find_on_console("[!] cannot accept connections for now: ");
+    server.assert_idle();
+    alice.say("nobody else here?");
+    assert_eq!(alice.skip_to("alice: nobody else here?"), ["*** bob joined"]);
+
+    bob.say("!exit");
+    bob.skip_to("*** bob left");
+    let mut news = [alice.line(), alice.line()];
+    news.sort();
+    assert_eq!(news, ["*** bob left", "*** carol joined"]);
+    server.assert_idle();
+    server.limit_descriptors(1000);
+    // Whoever was reset meanwhile may or may not have been heard to say a name.
+    alice.skip_to("*** dave joined");
+    outside[1].skip_to("*** dave joined");
+    let complaints = server.stop().iter().filter(|line| line.contains("cannot accept")).count();
+    assert!(complaints <= 1, "said {complaints} more times; once a spell is enough");
+}
+
+/// Ten thousand may join at once. When they have left, no descriptor is left of them, and no memory that grows from one
+/// storm to the next.
+#[test]
+fn a_storm_passes() {
+    // Both ends are on this machine, each in a process of its own, and some descriptors have other uses.
+    let allowed = usize::try_from(rlimit::increase_nofile_limit(u64::MAX).unwrap()).unwrap();
+    let crowd = 10_000.min(allowed - 500);
+    let server = Server::start("--history 0 --max-clients 11000 -q");
+    let mut alice = server.join("alice");
+    let descriptors = server.descriptors();
+    let mut after_a_storm = || {
+        let address = server.address;
+        let storm = thread::spawn(move || storm(address, crowd, b"alice: the end\n"));
+        (0..crowd).for_each(|_| assert!(alice.line().ends_with(" joined")));
+        alice.say("the end");
+        alice.expect("alice: the end");
+        storm.join().unwrap();
+        (0..crowd).for_each(|_| assert!(alice.line().contains(" left")));
+        server.await_descriptors(descriptors);
+        server.memory()
+    };
+    let before = after_a_storm();
+    let after = after_a_storm();
+    // Half a MiB of it is what was said meanwhile.
+    assert!(after < before + 2 * MIB, "from {before} to {after} bytes");
+    assert!(after < 24 * MIB, "{after} bytes, and nobody here");
+}
+
+/// However many connect and leave or are reset, with a name or without, no descriptor and no memory is left of them.
+#[test]
+fn churn_leaves_nothing_behind() {
+    let count = if std::env::var_os("GOTCP_TEST_FULL").is_some() { 100_000 } else { 20_000 };
+    let server = Server::start("--history 0 --rate 0 --grace 0s --scrollback 1MiB -q");
+    let descriptors = server.descriptors();
+    churn(server.address, count / 10);
+    server.await_descriptors(descriptors);
+    let before = server.memory();
+    churn(server.address, count);
+    server.await_descriptors(descriptors);
+    let after = server.memory();
+    // The scrollback fills up meanwhile, and so does what is remembered of 10,000 sessions.
+    assert!(after < before + 4 * MIB, "from {before} to {after} bytes");
+    server.join("bob");
+}
+
+// ---- Clocks ----
+
+/// A server that was stopped for longer than every timeout throws nobody out whose input was waiting in the socket, or
+/// whose socket has room again.
+#[test]
+fn nobody_is_thrown_out_for_a_pause() {
+    let server = Server::start("--history 0 --rate 0 --login-timeout 3s --stall-timeout 3s --grace 3s");
+    let (mut alice, mut slow) = alice_and_stuck(&server);
+    let mut carol = server.join("carol");
+    carol.say("!session");
+    let session = carol.skip_to_start("--- session ");
+    let claim = session["--- session ".len()..].replace(" at ", "@");
+    let mut bob = server.connect();
+    bob.expect(WELCOME);
+    let mut log = b"*** carol joined\n".to_vec();
+    alice.expect("*** carol joined");
+    log.extend(talk(&mut alice, 2_000_000));
+    carol.reset();
+
+    server.signal(Signal::SIGSTOP);
+    bob.say("bob");
+    let mut carol = server.connect();
+    carol.say(&format!("carol {claim}"));
+    let mut dave = server.connect();
+    dave.say("dave");
+    // As much as the sockets held.
+    let mut heard = vec![0; 100_000];
+    slow.reader().read_exact(&mut heard).unwrap();
+    thread::sleep(Duration::from_secs(4));
+    server.signal(Signal::SIGCONT);
+
+    heard.resize(log.len(), 0);
+    slow.reader().read_exact(&mut heard[100_000..]).unwrap();
+    assert!(heard == log, "the slow one lacks something");
+    let mut news = [alice.line(), alice.line()];
+    news.sort();
+    assert_eq!(news, ["*** bob joined", "*** dave joined"]);
+    carol.skip_to("--- resumed");
+    carol.say("all here");
+    for peer in [&mut alice, &mut bob, &mut dave, &mut carol, &mut slow] {
+        peer.skip_to("carol: all here");
+    }
+}
+
+// ---- Strangers ----
+
+/// A web browser, or a page that makes one send a form here, is turned away at its first line, and nothing of the
+/// request is said in the room.
+#[test]
+fn a_browser_is_turned_away() {
+    let server = Server::start("--history 0");
+    let mut alice = server.join("alice");
+    let refusal = "--- error: bad name: this is a chat, not a web server";
+    for request in [
+        "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 18\r\n\r\nmallory\r\nI am in\r\n",
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        "OPTIONS * HTTP/1.0\n\nmallory\nhello\n",
+    ] {
+        let mut browser = server.connect();
+        browser.send(request);
+        assert_eq!(browser.rest(), [WELCOME, refusal], "{request}");
+    }
+    alice.say("quiet here");
+    alice.expect("alice: quiet here");
+}
+
+/// What looks for an SSH server is turned away, though what it says first would be a name.
+#[test]
+fn a_scanner_is_turned_away() {
+    let server = Server::start("--history 0");
+    let mut alice = server.join("alice");
+    let mut scanner = server.connect();
+    scanner.send("SSH-2.0-OpenSSH_9.2p1\r\n\0\0\x05\x08\x14");
+    assert_eq!(scanner.rest(), [WELCOME, "--- error: bad name: this is a chat, not an SSH server"]);
+    alice.say("quiet here");
+    alice.expect("alice: quiet here");
+}
+
+/// What is no chat at all, TLS or noise, is refused or let go, and nothing of it is said in the room.
+#[test]
+fn noise_is_let_go() {
+    let server = Server::start("--history 0 --login-timeout 1s");
+    let mut alice = server.join("alice");
+    // A TLS 1.2 ClientHello as openssl sends it, but for its random bytes and the list of ciphers.
+    let mut hello = vec![0x16, 3, 1, 0, 0x2f, 1, 0, 0, 0x2b, 3, 3];
+    hello.extend([0x5a; 32]);
+    hello.extend([0, 0, 4, 0x13, 1, 0, 0xff, 1, 0]);
+    let mut rng = fastrand::Rng::with_seed(7);
+    let noise: Vec<u8> = std::iter::repeat_with(|| rng.u8(..)).take(1_000_000).collect();
+    let no_line = vec![0x80; 1_000_000];
+    for (stranger, bytes) in [("TLS", hello), ("noise", noise), ("no line", no_line)] {
+        let mut peer = server.connect();
+        // It may be turned away before it has sent everything.
+        let _ = peer.stream().write_all(&bytes);
+        let (answers, _) = peer.drain();
+        assert!(answers.starts_with(WELCOME.as_bytes()), "{stranger}");
+    }
+    alice.say("quiet here");
+    alice.expect("alice: quiet here");
+}
+
+/// Blank lines say nothing, even a million of them, with a name or without; and then the server has nothing to do.
+#[test]
+fn a_million_blank_lines_say_nothing() {
+    let server = Server::start("--history 0");
+    let mut alice = server.join("alice");
+    let nothing = "\n".repeat(1_000_000);
+    let mut nameless = server.connect();
+    nameless.send(&nothing);
+    alice.send(&nothing);
+    alice.send("\r\n".repeat(100_000));
+    alice.say("quiet here");
+    alice.expect("alice: quiet here");
+    server.assert_idle();
+    nameless.named("bob");
+    alice.expect("*** bob joined");
+}
+
+// ---- Helpers ----
+
+/// Somebody who talks, and somebody who does not read, both of whom have heard the same so far.
+fn alice_and_stuck(server: &Server) -> (Peer, Peer) {
+    let mut alice = server.join("alice");
+    let stuck = Peer::connect_narrow(server.address).named("stuck");
+    alice.expect("*** stuck joined");
+    (alice, stuck)
+}
+
+/// Alice says so many bytes, in lines of about 1000. Answers everything that is heard until she has heard the last.
+fn talk(alice: &mut Peer, bytes: usize) -> Vec<u8> {
+    let text = "x".repeat(1000);
+    let lines = numbered(bytes / text.len(), &format!(" {text}"));
+    let mut stream = alice.stream().try_clone().unwrap();
+    let sending = thread::spawn(move || stream.write_all(lines.as_bytes()).unwrap());
+    let mut log = Vec::new();
+    hear_to(alice, &format!("alice: {} {text}", bytes / text.len() - 1), &mut log);
+    sending.join().unwrap();
+    log
+}
+
+/// Reads on to this line, unless it has been heard already.
+fn hear_to(peer: &mut Peer, line: &str, log: &mut Vec<u8>) {
+    let line = format!("{line}\n").into_bytes();
+    if log.split_inclusive(|&b| b == b'\n').any(|heard| heard == line) {
+        return;
+    }
+    while !log.ends_with(&line) {
+        assert_ne!(peer.reader().read_until(b'\n', log).expect("the server goes on"), 0, "the server has closed");
+    }
+}
+
+/// A reader finds the beginning of what was said, in whole lines, then that it read too slowly, then the end.
+#[track_caller]
+fn assert_let_go(reader: &mut Peer, log: &[u8]) {
+    let (bytes, in_order) = reader.drain();
+    let lines = bytes.strip_suffix(format!("{TOO_SLOW}\n").as_bytes()).unwrap_or_else(|| {
+        let end = String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(60)..]);
+        panic!("the last of {} bytes are {end:?}", bytes.len())
+    });
+    assert!(log.starts_with(lines) && lines.ends_with(b"\n"), "these {} bytes were never said", lines.len());
+    assert!(lines.len() < log.len() / 2, "it can have got little of {} bytes, not {}", log.len(), lines.len());
+    assert!(in_order, "the connection was reset");
+}
+
+fn help() -> impl Iterator<Item = String> {
+    gotcp::protocol::notice::help().map(|line| line.to_string())
+}

@@ -1,0 +1,85 @@
+//! What only shows between hosts: addresses of sites, and cables that are cut. The hosts are network namespaces that
+//! each test makes for itself; where it may not, it says so and shows nothing.
+#![cfg(target_os = "linux")]
+
+mod support;
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use support::network::Host;
+use support::peer::{Peer, WELCOME};
+use support::server::Server;
+
+/// Of IPv6 a whole /64 counts as one address, for that is what one site has; the next /64 is another one.
+#[test]
+fn a_site_counts_as_one_address() {
+    let Some(host) = Host::new() else { return skip() };
+    for address in ["fd00:1::1/64", "fd00:1::2/64", "fd00:1::3/64", "fd00:1:0:1::1/64"] {
+        assert!(host.ip(&format!("addr add {address} dev lo nodad")));
+    }
+    host.run(|| {
+        let server = Server::start_on("[::]:0", "--max-per-ip 2");
+        let to = |address: &str| format!("[{address}]:{}", server.address.port()).parse().unwrap();
+        let connect = |from: &str| Peer::connect_from(from.parse().unwrap(), to("fd00:1::1"));
+        let mut one = connect("fd00:1::1");
+        let mut two = connect("fd00:1::2");
+        one.expect(WELCOME);
+        two.expect(WELCOME);
+        assert_eq!(connect("fd00:1::3").rest(), ["--- error: too many connections from your address (2)"]);
+        connect("fd00:1:0:1::1").expect(WELCOME);
+    });
+}
+
+/// Somebody whose cable is cut is gone within 95 seconds, be it while nothing is said or while others go on talking, or
+/// begin to just before the silence would have been noticed.
+#[test]
+#[ignore = "it takes a minute and a half"]
+fn a_cut_cable_is_noticed() {
+    let (Some(here), Some(there)) = (Host::new(), Host::new()) else { return skip() };
+    // The server's end is a port of a switch, so that the server does not see the cable go.
+    assert!(here.ip("link add switch type bridge") && here.ip("link set switch up"));
+    assert!(here.connect("port", &there, "cable") && here.ip("link set port master switch"));
+    assert!(here.ip("addr add 10.77.0.1/24 dev switch") && there.ip("addr add 10.77.0.2/24 dev cable"));
+    thread::scope(|scope| {
+        for quiet in [0, 55, 95] {
+            let (here, there) = (&here, &there);
+            scope.spawn(move || is_noticed(here, there, Duration::from_secs(quiet)));
+        }
+        thread::sleep(Duration::from_secs(1));
+        assert!(there.ip("link set cable down"));
+    });
+}
+
+/// Carol, from there, joins Alice here, and her cable is cut a second later. Alice says nothing for a while, and then
+/// something every second.
+fn is_noticed(here: &Host, there: &Host, quiet: Duration) {
+    let server = here.run(|| Server::start_on("10.77.0.1:0", "--history 0"));
+    let address = server.address;
+    let mut alice = here.run(|| Peer::join(address, "alice"));
+    let carol = there.run(|| Peer::join(address, "carol"));
+    alice.expect("*** carol joined");
+    let cut = Instant::now();
+    let limit = Duration::from_secs(95);
+    alice.stream().set_read_timeout(Some(quiet.max(Duration::from_secs(10)))).unwrap();
+    if quiet < limit {
+        thread::sleep(quiet);
+        while cut.elapsed() < limit {
+            alice.say("are you there?");
+            if alice.line() == "*** carol left (connection lost)" {
+                break;
+            }
+            thread::sleep(Duration::from_secs(1));
+        }
+    } else {
+        alice.expect("*** carol left (connection lost)");
+    }
+    let took = cut.elapsed();
+    assert!(took < limit + Duration::from_secs(1), "it took {took:?}");
+    eprintln!("noticed after {took:?}");
+    drop(carol);
+}
+
+fn skip() {
+    eprintln!("skipped: this needs `ip` and the right to make network namespaces");
+}
