@@ -1,0 +1,522 @@
+//! The client at a terminal: the built program in a pseudo-terminal, and what is then on the screen.
+#![cfg(unix)]
+
+mod support;
+
+use std::os::unix::process::ExitStatusExt;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use support::fake_server::FakeServer;
+use support::pty::Setup;
+
+const PROMPT: &str = "You(carol)> ";
+
+/// What is typed behind the prompt is sent, and shown once: when it comes back, where it comes back.
+#[test]
+fn own_lines_are_shown_once_and_in_their_place() {
+    let server = FakeServer::start();
+    let mut user = Setup::new(&server.address()).start();
+    let (mut peer, name) = server.welcome();
+    user.wait_for_prompt(PROMPT);
+    user.press("hello\r");
+    user.wait_for_prompt(PROMPT);
+    peer.send("bob: first\n");
+    assert_eq!(peer.echo(&name), "hello");
+    user.wait_for("carol: hello");
+    let rows = user.rows();
+    assert!(rows[1].ends_with(" bob: first") && rows[2].ends_with(" carol: hello"), "{rows:?}");
+    assert_eq!(user.text().matches("carol: hello").count(), 1);
+    assert_eq!(rows.len(), 4, "{rows:?}");
+    user.press("\x04");
+    peer.expect("!exit");
+    peer.close();
+    assert!(user.end().success());
+    user.wait_for(&format!("closing the connection to {}", server.address()));
+}
+
+/// A burst of ten thousand lines is shown whole and in order, and the half-typed line stays as it is.
+#[test]
+fn typing_survives_a_burst() {
+    let server = FakeServer::start();
+    let mut user = Setup::new(&server.address()).size(40, 10).start();
+    let (mut peer, name) = server.welcome();
+    let typed = "this is longer than one row of this small terminal, 한글 too";
+    user.wait_for_prompt(PROMPT);
+    let (first, second) = typed.split_at(30);
+    user.press(first);
+    let burst: Vec<_> = (0..10_000).map(|n| format!("bob: line {n}\n")).collect();
+    std::thread::scope(|scope| {
+        scope.spawn(|| peer.send(&burst.concat()));
+        for key in second.chars() {
+            user.press(&key.to_string());
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    });
+    user.wait_for("bob: line 9999");
+    let shown = format!("{PROMPT}{typed}");
+    user.wait("not typed", |user| user.screen().replace('\n', "").ends_with(&shown));
+    let text = user.text();
+    let numbers: Vec<usize> =
+        text.split("bob: line ").skip(1).map(|rest| rest.lines().next().unwrap().parse().unwrap()).collect();
+    assert_eq!(numbers, (0..10_000).collect::<Vec<_>>());
+    user.press("\r");
+    assert_eq!(peer.echo(&name), typed);
+    user.wait_for("carol: this is longer");
+    user.wait("the typed line is not wiped", |user| user.screen().ends_with(PROMPT.trim_end()));
+    assert_eq!(user.screen().replace('\n', "").matches("this is longer").count(), 1);
+}
+
+/// Wide characters that do not fit at the edge, and a line that fills its row exactly, are wiped like any other.
+#[test]
+fn wide_characters_at_the_edge_are_wiped() {
+    let server = FakeServer::start();
+    let mut user = Setup::new(&server.address()).size(20, 10).start();
+    let (mut peer, name) = server.welcome();
+    for typed in ["한글한글한글", "1234567한글", "12345678", "1234567890123456789012345678", "👍👍👍👍👍👍"]
+    {
+        user.wait_for_prompt(PROMPT);
+        user.press(typed);
+        user.wait("not typed", |user| user.screen().replace('\n', "").contains(&format!("{PROMPT}{typed}")));
+        peer.send("bob: meanwhile\n");
+        user.wait_for("bob: meanwhile");
+        user.press("\r");
+        peer.expect(typed);
+        user.wait_for_prompt(PROMPT);
+        assert!(!user.screen().contains(typed), "{}", user.screen());
+        peer.send(&format!("{name}: ok\n"));
+        user.wait("no ok", |user| user.rows().iter().any(|row| row.ends_with("carol: ok")));
+        user.press("\x0c");
+        user.wait("not cleared", |user| user.rows().len() == 1);
+    }
+}
+
+/// Whether the terminal becomes narrower or wider, what is typed is whole, and goes on where it was.
+#[test]
+fn a_resize_keeps_what_is_typed() {
+    let server = FakeServer::start();
+    let mut user = Setup::new(&server.address()).size(60, 12).start();
+    let (mut peer, name) = server.welcome();
+    user.wait_for("you are carol");
+    user.wait_for_prompt(PROMPT);
+    let typed = "a line that is some forty columns long ";
+    user.press(typed);
+    user.wait("not typed", |user| user.cursor().0 == 51);
+    for columns in [30, 80, 45] {
+        user.resize(columns, 12);
+        peer.send(&format!("bob: {columns}\n"));
+        user.wait_for(&format!("bob: {columns}"));
+        let shown = format!("{PROMPT}{typed}");
+        user.wait("torn", |user| {
+            let is_whole = user.screen().replace('\n', "").ends_with(shown.trim_end());
+            is_whole && usize::from(user.cursor().0) == shown.len() % usize::from(columns)
+        });
+    }
+    assert_eq!(user.rows().iter().filter(|row| row.contains("You(carol)")).count(), 1, "{}", user.screen());
+    user.press("indeed\r");
+    assert_eq!(peer.echo(&name), format!("{typed}indeed"));
+    user.wait_for_prompt(PROMPT);
+}
+
+/// Ctrl-C clears what is typed; with nothing typed it says how to leave, and the next one leaves.
+#[test]
+fn interrupts_clear_then_ask_then_leave() {
+    let server = FakeServer::start();
+    let mut user = Setup::new(&server.address()).start();
+    let (mut peer, _) = server.welcome();
+    user.wait_for_prompt(PROMPT);
+    user.press("never mind");
+    user.wait_for("never mind");
+    user.press("\x03");
+    user.wait("not cleared", |user| !user.screen().contains("never mind"));
+    user.wait_for_prompt(PROMPT);
+    user.press("\x03");
+    user.wait_for("press Ctrl-C again");
+    user.press("\x03");
+    peer.expect("!exit");
+    peer.close();
+    assert!(user.end().success());
+}
+
+/// `!exit` leaves in any case of its letters; what was typed before it is delivered first.
+#[test]
+fn exit_delivers_what_was_typed_before() {
+    let server = FakeServer::start();
+    let mut user = Setup::new(&server.address()).start();
+    let (mut peer, name) = server.welcome();
+    user.wait_for_prompt(PROMPT);
+    user.press("last words\r!Exit\r");
+    assert_eq!(peer.echo(&name), "last words");
+    peer.expect("!exit");
+    peer.close();
+    assert!(user.end().success());
+    user.wait_for("carol: last words");
+}
+
+/// A paste of some lines is sent as it is, none of it a command; of many only after a yes.
+#[test]
+fn pastes_are_text() {
+    let server = FakeServer::start();
+    let mut user = Setup::new(&server.address()).start();
+    let (mut peer, name) = server.welcome();
+    user.wait_for_prompt(PROMPT);
+    user.paste("one\n!exit\n\ntwo\n");
+    user.wait_for("two");
+    user.press("\r");
+    peer.expect("one");
+    peer.expect("!!exit");
+    peer.expect("two");
+    peer.send(&format!("{name}: one\n{name}: !exit\n{name}: two\n"));
+    user.wait_for("carol: two");
+    assert_eq!(user.rows().len(), 5, "{}", user.screen());
+    user.paste("1\n2\n3\n4\n5\n6");
+    user.press("\r");
+    user.wait_for("Send 6 lines? [y/N]");
+    user.press("n\r");
+    user.wait("not back", |user| user.rows().last().is_some_and(|row| row == "6"));
+    peer.expect_silence(Duration::from_millis(100));
+    user.press("\r");
+    user.wait_for("Send 6 lines? [y/N]");
+    user.press("y\r");
+    for line in 1..=6 {
+        peer.expect(&line.to_string());
+    }
+}
+
+/// When the connection breaks, the prompt stays; the client comes back where it was, and what was not heard is sent.
+#[test]
+fn comes_back_and_sends_what_was_not_heard() {
+    let server = FakeServer::start();
+    let mut user = Setup::new(&server.address()).start();
+    let (mut peer, name) = server.welcome();
+    user.wait_for_prompt(PROMPT);
+    user.press("heard\rnot heard\r");
+    assert_eq!(peer.echo(&name), "heard");
+    peer.expect("not heard");
+    peer.send("bob: half a li");
+    user.wait_for("carol: heard");
+    user.press("typing");
+    peer.close();
+    user.wait_for("lost the connection");
+    user.press(" on\r");
+    user.wait_for("2 of your lines will be sent when the connection is back");
+    let mut peer = server.accept();
+    peer.send("--- welcome to gotcp: your first line is your name\n");
+    peer.expect(&format!("{name} t@13"));
+    peer.send("bob: half a line\n--- resumed\n");
+    user.wait_for("connected again");
+    assert_eq!(peer.echo(&name), "not heard");
+    assert_eq!(peer.echo(&name), "typing on");
+    user.wait_for("carol: typing on");
+    user.wait_for_prompt(PROMPT);
+    let said: Vec<_> =
+        user.rows().into_iter().filter(|row| row.contains(": ")).map(|row| row[6..].to_owned()).collect();
+    let said: Vec<_> =
+        said.iter().map(String::as_str).filter(|row| row.starts_with("carol") || row.starts_with("bob")).collect();
+    assert_eq!(said, ["carol: heard", "bob: half a line", "carol: not heard", "carol: typing on"]);
+}
+
+/// With `--no-reconnect` a break is the end: one line, and exit code 1.
+#[test]
+fn no_reconnect_ends_with_the_connection() {
+    let server = FakeServer::start();
+    let mut user = Setup::new(&server.address()).arg("--no-reconnect").start();
+    let (peer, _) = server.welcome();
+    user.wait_for_prompt(PROMPT);
+    user.press("half typed");
+    user.wait_for("half typed");
+    peer.close();
+    assert_eq!(user.end().code(), Some(1));
+    user.wait("not said", |user| user.screen().ends_with("(closed by the server)"));
+}
+
+/// Where nobody listens, one line says so.
+#[test]
+fn a_failed_start_is_one_line() {
+    let address = FakeServer::start().address();
+    let mut user = Setup::new(&address).start();
+    assert_eq!(user.end().code(), Some(1));
+    let expected = format!("gotcp: cannot connect to {address}: connection refused; is a server running there?");
+    user.wait("something else", |user| user.screen().replace('\n', "") == expected);
+}
+
+/// A mention and a whisper ring the bell, each once; one's own words, history and `--no-bell` do not.
+#[test]
+fn the_bell_rings_for_what_is_for_one() {
+    for (arg, expected) in [("--color=auto", 2), ("--no-bell", 0)] {
+        let server = FakeServer::start();
+        let user = Setup::new(&server.address()).arg(arg).start();
+        let mut peer = server.accept();
+        peer.send(
+            "--- welcome to gotcp: your first line is your name\n--- the last line before you came:\nbob: carol\n",
+        );
+        peer.send("--- you are carol; 2 online; !help lists the commands\n");
+        user.wait_for_prompt(PROMPT);
+        peer.send("bob: hi\nbob: CAROL?\ncarol: i am carol\n--- [bob to you] psst\nbob: end\n");
+        user.wait_for("bob: end");
+        assert_eq!(user.raw().matches('\x07').count(), expected);
+    }
+}
+
+/// There are colours at a terminal, and none with `NO_COLOR`, `TERM=dumb` or `--color never`.
+#[test]
+fn colours_can_be_turned_off() {
+    for (env, arg, colours) in [
+        (("X", "1"), "--color=auto", true),
+        (("NO_COLOR", "1"), "--color=auto", false),
+        (("TERM", "dumb"), "--color=auto", false),
+        (("X", "1"), "--color=never", false),
+        (("NO_COLOR", "1"), "--color=always", true),
+    ] {
+        let server = FakeServer::start();
+        let mut setup = Setup::new(&server.address()).arg(arg);
+        setup.env.push((env.0, env.1.to_owned()));
+        let mut user = setup.start();
+        let (mut peer, _) = server.welcome();
+        peer.send("bob: hi\n");
+        user.wait_for("bob: hi");
+        user.press("x");
+        let has_colours = ["\x1b[1m", "\x1b[2m", "\x1b[3"].iter().any(|style| user.raw().contains(style));
+        assert_eq!(has_colours, colours, "{env:?} {arg}: {:?}", user.raw());
+    }
+}
+
+/// With standard output in a file, the file gets the conversation, and the terminal the prompt and the rest.
+#[test]
+fn output_to_a_file_is_clean() {
+    let server = FakeServer::start();
+    let mut setup = Setup::new(&server.address());
+    let path = setup.home.path().join("log");
+    setup.stdout = Some(std::fs::File::create(&path).unwrap().into());
+    let mut user = setup.start();
+    let (mut peer, name) = server.welcome();
+    user.wait_for_prompt(PROMPT);
+    user.press("to the file\r");
+    assert_eq!(peer.echo(&name), "to the file");
+    peer.send("bob: hi carol\n--- [bob to you] psst\n");
+    user.wait_for("psst");
+    user.wait_for_prompt(PROMPT);
+    let written = || std::fs::read_to_string(&path).unwrap();
+    user.wait("not written", |_| written() == "carol: to the file\nbob: hi carol\n");
+    assert!(!user.screen().contains("bob: hi"));
+}
+
+/// However the client is told to stop, the terminal is as it was before, and the server hears `!exit`.
+#[test]
+fn signals_give_the_terminal_back() {
+    for signal in [Signal::SIGTERM, Signal::SIGHUP] {
+        let server = FakeServer::start();
+        let mut user = Setup::new(&server.address()).start();
+        let (mut peer, _) = server.welcome();
+        user.wait_for_prompt(PROMPT);
+        assert!(user.is_raw());
+        user.press("half typed");
+        user.wait_for("half typed");
+        user.signal(signal);
+        peer.expect("!exit");
+        peer.close();
+        assert_eq!(user.end().signal(), Some(signal as i32));
+    }
+}
+
+/// A prompt that is woken while it searches the history gives the terminal back, too.
+#[test]
+fn signals_end_a_search() {
+    let server = FakeServer::start();
+    let mut user = Setup::new(&server.address()).start();
+    let (mut peer, name) = server.welcome();
+    user.wait_for_prompt(PROMPT);
+    user.press("needle\r");
+    peer.echo(&name);
+    user.press("\x12need");
+    user.wait_for("(reverse-i-search)`need': needle");
+    user.signal(Signal::SIGTERM);
+    peer.expect("!exit");
+    peer.close();
+    assert_eq!(user.end().signal(), Some(Signal::SIGTERM as i32));
+}
+
+/// What was said while one searched the history is shown afterwards; what was sent in an earlier session is found.
+#[test]
+fn history_outlives_the_session() {
+    let server = FakeServer::start();
+    let mut setup = Setup::new(&server.address());
+    let mut user = setup.start();
+    let (mut peer, name) = server.welcome();
+    user.wait_for_prompt(PROMPT);
+    user.press("a needle in here\r");
+    peer.echo(&name);
+    user.wait_for("carol: a needle");
+    user.press("\x04");
+    peer.expect("!exit");
+    peer.close();
+    user.end();
+    let file = setup.home.path().join("gotcp/history");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&file).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+
+    let mut user = setup.start();
+    let (mut peer, _) = server.welcome();
+    user.wait_for_prompt(PROMPT);
+    user.press("\x12need");
+    user.wait_for("(reverse-i-search)`need': a needle in here");
+    peer.send("bob: meanwhile\n");
+    std::thread::sleep(Duration::from_millis(50));
+    user.press("\r");
+    peer.expect("a needle in here");
+    user.wait_for("bob: meanwhile");
+    user.wait_for_prompt(PROMPT);
+}
+
+/// Tab completes names and commands; what is said meanwhile is shown at once, and another Tab goes on.
+#[test]
+fn tab_completes() {
+    let server = FakeServer::start();
+    let mut user = Setup::new(&server.address()).start();
+    let (mut peer, _) = server.welcome();
+    peer.send("bea: hi\nbob: hi\n");
+    user.wait_for("bob: hi");
+    user.press("b\t");
+    user.wait_for_prompt("You(carol)> bob:");
+    peer.send("dan: meanwhile\n");
+    user.wait_for("dan: meanwhile");
+    user.wait_for_prompt("You(carol)> bob:");
+    user.press("\t");
+    user.wait_for_prompt("You(carol)> bea:");
+    user.press("hi\r");
+    peer.expect("bea: hi");
+    user.press("!wh\t\r");
+    peer.expect("!who");
+}
+
+/// A new name is in the prompt at once, with what was typed behind it; a taken one is tried again without a word.
+#[test]
+fn the_prompt_has_the_name() {
+    let server = FakeServer::start();
+    let mut setup = Setup::new(&server.address());
+    setup.args.pop();
+    let mut user = setup.start();
+    let mut peer = server.accept();
+    peer.send("--- welcome to gotcp: your first line is your name\n");
+    let first = peer.line();
+    peer.send(&format!("--- error: the name {first} is taken\n"));
+    let second = peer.line();
+    assert!(first != second && second.starts_with("carol#") && second.len() == 12, "{first} {second}");
+    peer.send(&format!("--- you are {second}; 2 online; !help lists the commands\n"));
+    peer.open_session();
+    user.wait_for_prompt(&format!("You({second})> "));
+    assert!(!user.text().contains("taken"));
+    user.press("!nick zoe\r");
+    peer.expect("!nick zoe");
+    user.press("half typed");
+    user.wait_for("half typed");
+    peer.send(&format!("*** {second} is now zoe\n"));
+    user.wait_for_prompt("You(zoe)> half typed");
+}
+
+/// A bare name that is taken has to be replaced by its owner.
+#[test]
+fn a_taken_bare_name_is_asked_for_again() {
+    let server = FakeServer::start();
+    let mut user = Setup::new(&server.address()).start();
+    let mut peer = server.accept();
+    peer.send("--- welcome to gotcp: your first line is your name\n");
+    peer.expect("carol");
+    peer.send("--- error: the name carol is taken\n");
+    user.wait_for("the name carol is taken");
+    user.wait_for_prompt("Your name:");
+    user.press("zoe\r");
+    peer.expect("zoe");
+    peer.send("--- you are zoe; 2 online; !help lists the commands\n");
+    user.wait_for_prompt("You(zoe)> ");
+}
+
+/// Without a name on the command line, the client asks for one that will do.
+#[test]
+fn asks_for_a_name() {
+    let server = FakeServer::start();
+    let mut setup = Setup::new(&server.address());
+    setup.args.retain(|arg| arg != "--username" && arg != "carol");
+    let mut user = setup.start();
+    user.wait_for_prompt("Your name:");
+    user.press("a b\r");
+    user.wait_for("it has a space in it");
+    user.press("carol\r");
+    let (_peer, name) = server.welcome();
+    assert_eq!(name, "carol");
+    user.wait_for_prompt(PROMPT);
+}
+
+/// The original's server greets nobody and knows no commands: one talks there like anywhere.
+#[test]
+fn talks_with_the_original_server() {
+    let server = FakeServer::start();
+    let mut user = Setup::new(&server.address()).start();
+    let mut peer = server.accept();
+    peer.expect("carol");
+    user.wait_for_prompt(PROMPT);
+    user.press("hello\r");
+    assert_eq!(peer.echo("carol"), "hello");
+    peer.send("bob has joined\nbob: hi carol\n");
+    user.wait_for("bob: hi carol");
+    let text = user.screen();
+    assert!(text.contains("carol: hello") && text.contains("bob has joined"), "{text}");
+    peer.close();
+    user.wait_for("lost the connection");
+    user.press("again\r");
+    let mut peer = server.accept();
+    peer.expect("carol");
+    peer.expect("again");
+    user.press("!exit\r");
+    peer.expect_end();
+    peer.close();
+    assert!(user.end().success());
+}
+
+/// Whatever a server sends, the terminal is in no danger: no escape passes, and no line is too long to survive.
+#[test]
+fn hostile_lines_are_harmless() {
+    let server = FakeServer::start();
+    let user = Setup::new(&server.address()).arg("--color=never").start();
+    let (mut peer, _) = server.welcome();
+    user.wait_for_prompt(PROMPT);
+    peer.send("bob: \x1b[2J\x1b]0;title\x07gone\u{9b}31m\u{202e}\r\n");
+    user.wait_for("gone");
+    peer.send(&"x".repeat(3 << 20));
+    peer.send("\nbob: still here\n");
+    user.wait_for("bob: still here");
+    assert!(user.screen().contains("a line longer than 1048576 bytes is not shown"));
+    peer.open_session();
+    let raw = user.raw();
+    assert!(!raw.contains("\x1b[2J") && !raw.contains("\x1b]") && !raw.contains('\u{9b}'));
+}
+
+/// Ctrl-Z gives the terminal back for as long as the client sleeps; with `fg` the half-typed line is there again.
+#[test]
+fn sleeps_and_wakes() {
+    let server = FakeServer::start();
+    let (mut setup, line) = Setup::new(&server.address()).in_shell();
+    let mut user = setup.start();
+    user.wait_for("$");
+    user.press(&line);
+    let (mut peer, name) = server.welcome();
+    user.wait_for_prompt(PROMPT);
+    user.press("half");
+    user.wait_for_prompt("You(carol)> half");
+    user.press("\x1a");
+    user.wait_for_prompt("$");
+    assert!(!user.is_raw());
+    peer.send("bob: meanwhile\n");
+    user.press("fg\r");
+    user.wait_for("bob: meanwhile");
+    user.wait_for_prompt("You(carol)> half");
+    user.press(" and half\r");
+    assert_eq!(peer.echo(&name), "half and half");
+    user.wait_for("carol: half and half");
+    user.wait_for_prompt(PROMPT);
+    user.press("\x04");
+    peer.expect("!exit");
+    peer.close();
+    user.wait_for_prompt("$");
+    assert!(!user.is_raw());
+}

@@ -1,0 +1,364 @@
+//! The client in a pipe: the built program without a terminal.
+#![cfg(unix)]
+
+mod support;
+
+use std::io::{Read, Write};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use support::fake_server::{FakeServer, SOON};
+
+/// The client, which does not outlive its test.
+struct Client(Child);
+
+impl Client {
+    /// Starts a client of the server at `address`, under the name `carol`.
+    fn start(address: &str, args: &[&str]) -> Client {
+        let who = ["--username", "carol", "--no-tag", "--server", address];
+        Client::with(&[&who, args].concat())
+    }
+
+    fn with(args: &[&str]) -> Client {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gotcp"));
+        command.arg("client").args(args).env_remove("GOTCP_USERNAME").env_remove("GOTCP_SERVER");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Client(command.spawn().unwrap())
+    }
+
+    fn write(&mut self, text: &str) {
+        self.0.stdin.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
+    }
+
+    fn end_input(&mut self) {
+        drop(self.0.stdin.take());
+    }
+
+    /// Ends the input, and waits for the client to end.
+    fn finish(&mut self) -> Ended {
+        self.end_input();
+        self.wait()
+    }
+
+    fn wait(&mut self) -> Ended {
+        let deadline = Instant::now() + SOON;
+        let status = loop {
+            match self.0.try_wait().unwrap() {
+                Some(status) => break status,
+                None => assert!(Instant::now() < deadline, "the client does not end"),
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        let (mut stdout, mut stderr) = (String::new(), String::new());
+        self.0.stdout.take().map(|mut out| out.read_to_string(&mut stdout).unwrap());
+        self.0.stderr.take().map(|mut out| out.read_to_string(&mut stderr).unwrap());
+        Ended { status, stdout, stderr }
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// What is left of a client.
+#[derive(Debug)]
+struct Ended {
+    status: ExitStatus,
+    stdout: String,
+    stderr: String,
+}
+
+/// Every line is sent, the conversation comes out on standard output, what is private on standard error; after the last
+/// line the client leaves.
+#[test]
+fn a_conversation_flows_through() {
+    let server = FakeServer::start();
+    let mut client = Client::start(&server.address(), &[]);
+    let (mut peer, name) = server.welcome();
+    client.write("one\n\n!who\r\nlast");
+    client.end_input();
+    assert_eq!(peer.echo(&name), "one");
+    peer.expect("!who");
+    peer.send("--- 1 online:\n---   carol\n");
+    assert_eq!(peer.echo(&name), "last");
+    peer.expect("!exit");
+    peer.expect_end();
+    peer.send("*** carol left\n");
+    peer.close();
+    let output = client.finish();
+    assert_eq!(output.stdout, "carol: one\ncarol: last\n*** carol left\n");
+    let private = "--- you are carol; 1 online; !help lists the commands\n--- 1 online:\n---   carol\n";
+    assert_eq!(output.stderr, private);
+    assert_eq!(output.status.code(), Some(0));
+}
+
+/// `!exit` in the input ends it there.
+#[test]
+fn exit_ends_the_input() {
+    let server = FakeServer::start();
+    let mut client = Client::start(&server.address(), &[]);
+    let (mut peer, name) = server.welcome();
+    client.write("one\n!EXIT\nnever\n");
+    assert_eq!(peer.echo(&name), "one");
+    peer.expect("!exit");
+    peer.expect_end();
+    peer.close();
+    assert_eq!(client.finish().status.code(), Some(0));
+}
+
+/// Nothing is said before the name is known to be one's own: it would be taken for another try at a name.
+#[test]
+fn nothing_is_said_under_a_refused_name() {
+    let server = FakeServer::start();
+    let mut client = Client::start(&server.address(), &[]);
+    client.write("secret\n");
+    let mut peer = server.accept();
+    peer.send("--- welcome to gotcp: your first line is your name\n");
+    peer.expect("carol");
+    peer.send("--- error: the name carol is taken\n");
+    peer.expect_end();
+    let output = client.finish();
+    assert_eq!(output.stderr, "gotcp: the name carol is taken\n");
+    assert_eq!(output.status.code(), Some(1));
+}
+
+/// A closed standard output ends the client, quietly, and in order.
+#[test]
+fn a_closed_output_is_a_normal_end() {
+    let server = FakeServer::start();
+    let mut client = Client::start(&server.address(), &[]);
+    let (mut peer, _) = server.welcome();
+    drop(client.0.stdout.take());
+    peer.send("bob: one\n");
+    peer.expect("!exit");
+    peer.close();
+    let output = client.finish();
+    assert_eq!(output.status.code(), Some(0));
+    assert!(!output.stderr.contains("gotcp:"), "{output:?}");
+}
+
+/// A break is mended in a pipe, too: what was not heard is sent again, what came meanwhile goes out, and nothing is
+/// said twice.
+#[test]
+fn a_break_is_mended() {
+    let server = FakeServer::start();
+    let mut client = Client::start(&server.address(), &[]);
+    let (mut peer, name) = server.welcome();
+    client.write("one\ntwo\nthree\n");
+    assert_eq!(peer.echo(&name), "one");
+    peer.expect("two");
+    peer.expect("three");
+    peer.send("bob: hi\n--- error: you read too slowly\n");
+    peer.close();
+    client.write("four\n");
+    client.end_input();
+    let mut peer = server.accept();
+    peer.send("--- welcome to gotcp: your first line is your name\n");
+    peer.expect("carol t@19");
+    peer.send("carol: two\nbob: there\n--- resumed\n");
+    assert_eq!(peer.echo(&name), "three");
+    assert_eq!(peer.echo(&name), "four");
+    peer.expect("!exit");
+    peer.expect_end();
+    peer.close();
+    let output = client.finish();
+    assert_eq!(output.stdout, "carol: one\nbob: hi\ncarol: two\nbob: there\ncarol: three\ncarol: four\n");
+    assert_eq!(output.status.code(), Some(0));
+}
+
+/// A session that is not known any more is begun anew, on the same connection.
+#[test]
+fn a_lost_session_is_begun_anew() {
+    let server = FakeServer::start();
+    let mut client = Client::start(&server.address(), &[]);
+    let (mut peer, name) = server.welcome();
+    client.write("one\n");
+    peer.expect("one");
+    peer.close();
+    let mut peer = server.accept();
+    peer.send("--- welcome to gotcp: your first line is your name\n");
+    peer.expect("carol t@0");
+    peer.send("--- error: no such session; your first line is your name\n");
+    peer.expect("carol");
+    peer.send("--- you are carol; 1 online; !help lists the commands\n");
+    peer.open_session();
+    assert_eq!(peer.echo(&name), "one");
+    client.end_input();
+    peer.expect("!exit");
+    peer.close();
+    let output = client.finish();
+    assert_eq!(output.stdout, "carol: one\n");
+    assert!(output.stderr.contains("connected again, as a newcomer"));
+}
+
+/// After a break, a bare name may be held for a while by the connection that broke: it is tried again.
+#[test]
+fn a_name_held_by_the_broken_connection_is_waited_for() {
+    let server = FakeServer::start();
+    let mut client = Client::start(&server.address(), &[]);
+    let mut peer = server.accept();
+    peer.send("--- welcome to gotcp: your first line is your name\n");
+    peer.expect("carol");
+    peer.send("--- you are carol; 1 online; !help lists the commands\n");
+    assert_eq!(peer.raw_line(), "!session");
+    peer.close();
+    let mut peer = server.accept();
+    peer.send("--- welcome to gotcp: your first line is your name\n");
+    peer.expect("carol");
+    peer.send("--- error: the name carol is taken\n");
+    peer.expect_end();
+    let (mut peer, _) = server.welcome();
+    client.end_input();
+    peer.expect("!exit");
+    peer.close();
+    let output = client.finish();
+    assert_eq!(output.status.code(), Some(0));
+    assert!(output.stderr.contains("the name carol is taken; trying again"), "{output:?}");
+}
+
+/// With `--no-reconnect` a break is the end.
+#[test]
+fn no_reconnect_ends_with_the_connection() {
+    let server = FakeServer::start();
+    let mut client = Client::start(&server.address(), &["--no-reconnect"]);
+    let (peer, _) = server.welcome();
+    peer.close();
+    let output = client.wait();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(output.stderr.ends_with("(closed by the server)\n"), "{output:?}");
+}
+
+/// Where nobody listens, where the server is full, and where a name will not do, one line says so.
+#[test]
+fn a_failed_start_is_one_line() {
+    let address = FakeServer::start().address();
+    let output = Client::start(&address, &[]).finish();
+    assert_eq!(output.status.code(), Some(1));
+    let expected = format!("gotcp: cannot connect to {address}: connection refused; is a server running there?\n");
+    assert_eq!(output.stderr, expected);
+
+    let server = FakeServer::start();
+    let mut client = Client::start(&server.address(), &[]);
+    let mut peer = server.accept();
+    peer.send("--- error: the server is full (9 connections); try again later\n");
+    peer.expect("carol");
+    peer.close();
+    let output = client.finish();
+    assert_eq!(output.status.code(), Some(1));
+    let expected = format!("gotcp: {}: the server is full (9 connections); try again later\n", server.address());
+    assert_eq!(output.stderr, expected);
+
+    let output = Client::with(&["--username", "a b"]).finish();
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(output.stderr, "gotcp: --username: it has a space in it\n");
+}
+
+/// A pipe faster than the room waits for it, in bounded memory, and everything arrives in order.
+#[test]
+fn a_fast_pipe_waits_for_the_room() {
+    let server = FakeServer::start();
+    let mut client = Client::start(&server.address(), &[]);
+    let (mut peer, name) = server.welcome();
+    let mut input = client.0.stdin.take().unwrap();
+    let mut output = client.0.stdout.take().unwrap();
+    let reader = std::thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
+    let lines: Vec<_> = (0..20_000).map(|n| format!("{n} {}", "x".repeat(90))).collect();
+    let all = lines.join("\n");
+    let total = all.len();
+    let typist = std::thread::spawn(move || input.write_all(all.as_bytes()));
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(!typist.is_finished(), "{total} bytes are taken at once");
+    let heard: Vec<_> = lines.iter().map(|_| peer.echo(&name)).collect();
+    peer.expect("!exit");
+    let position = peer.position;
+    peer.close();
+    typist.join().unwrap().unwrap();
+    client.finish();
+    assert_eq!(heard.len(), lines.len());
+    assert_eq!(heard, lines);
+    assert_eq!(reader.join().unwrap().unwrap(), position as u64);
+}
+
+/// The original's server greets nobody: one talks all the same, and leaves by closing one's side.
+#[test]
+fn talks_with_the_original_server() {
+    let server = FakeServer::start();
+    let mut client = Client::start(&server.address(), &[]);
+    client.write("hello\n!who\n");
+    let mut peer = server.accept();
+    assert_eq!(peer.line(), "carol");
+    assert_eq!(peer.echo("carol"), "hello");
+    assert_eq!(peer.echo("carol"), "!who");
+    peer.send("bob: hi\n");
+    client.end_input();
+    peer.expect_end();
+    peer.close();
+    let output = client.finish();
+    assert_eq!(output.stdout, "carol: hello\ncarol: !who\nbob: hi\n");
+    assert_eq!((output.stderr.as_str(), output.status.code()), ("", Some(0)));
+}
+
+/// The first line is the name where the command line has none, as with `nc`; without any, there is nothing to do.
+#[test]
+fn the_first_line_is_the_name() {
+    let server = FakeServer::start();
+    let start = |input: &str| {
+        let mut client = Client::with(&["--no-tag", "--server", &server.address()]);
+        client.write(input);
+        client.end_input();
+        client
+    };
+    let mut client = start("dave\nhi\n");
+    let (mut peer, name) = server.welcome();
+    assert_eq!((name.as_str(), peer.echo("dave").as_str()), ("dave", "hi"));
+    peer.expect("!exit");
+    peer.close();
+    assert_eq!(client.finish().status.code(), Some(0));
+    for (input, why) in
+        [("", "there is no name to join under"), ("a b\n", "that name will not do: it has a space in it")]
+    {
+        let output = start(input).finish();
+        assert_eq!(output.stderr, format!("gotcp: {why}\n"));
+        assert_eq!(output.status.code(), Some(1));
+    }
+}
+
+/// A signal ends the client as signals do, after it has said `!exit`.
+#[test]
+fn a_signal_ends_in_order() {
+    let server = FakeServer::start();
+    let mut client = Client::start(&server.address(), &[]);
+    let (mut peer, _) = server.welcome();
+    kill(Pid::from_raw(client.0.id().cast_signed()), Signal::SIGTERM).unwrap();
+    peer.expect("!exit");
+    peer.close();
+    let status = client.finish().status;
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(Signal::SIGTERM as i32));
+}
+
+/// `--probe` says by its exit code alone whether a server of ours greets, and joins nothing.
+#[test]
+fn a_probe_says_nothing() {
+    let server = FakeServer::start();
+    let mut client = Client::start(&server.address(), &["--probe"]);
+    let mut peer = server.accept();
+    peer.send("--- welcome to gotcp: your first line is your name\n");
+    peer.expect_end();
+    let output = client.finish();
+    assert_eq!((output.status.code(), output.stdout + &output.stderr), (Some(0), String::new()));
+
+    let mut client = Client::start(&server.address(), &["--probe"]);
+    server.accept().send("HTTP/1.1 400 Bad Request, and no greeting of any kind at all\n");
+    assert_eq!(client.finish().status.code(), Some(1));
+    let mut silent = Client::start(&server.address(), &["--probe"]);
+    let _peer = server.accept();
+    assert_eq!(silent.finish().status.code(), Some(1));
+    let address = FakeServer::start().address();
+    let output = Client::start(&address, &["--probe"]).finish();
+    assert_eq!((output.status.code(), output.stderr), (Some(1), String::new()));
+}
