@@ -1,0 +1,303 @@
+//! The other side: thousands of clients in one thread, that count and compare every byte they are sent.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token};
+
+use super::subject::{Greeting, PAYLOAD, SENDERS, Subject};
+
+/// How many may have knocked without an answer: fewer than fit into a listening socket's queue.
+const KNOCKING: usize = 1000;
+/// Nothing happens for so long: something is lost.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Nothing happens for so long: a server of which nobody knows what it says has said all.
+const QUIET: Duration = Duration::from_secs(3);
+/// How long to leave the kernel's list of events alone between two looks at it: the server's writes add to it.
+const BREATH: Duration = Duration::from_micros(20);
+
+/// How lines are said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// As fast as they are taken, by all senders at once.
+    Flood,
+    /// The next one when everybody has heard the last one.
+    OneByOne,
+    /// One in so long, by the senders in turn.
+    Every(Duration),
+}
+
+/// The clients of one server.
+///
+/// Everybody has to hear the same bytes. So the first to hear something writes it down in `log`, everybody else's bytes
+/// are compared with that, and in the end the log is compared with what was said. Of a server that does not promise as
+/// much only the lines are counted.
+pub struct Load {
+    subject: Subject,
+    poll: Poll,
+    events: Events,
+    clients: Vec<Client>,
+    /// The first so many clients have to hear what is said.
+    listeners: usize,
+    log: Vec<u8>,
+    buffer: Box<[u8]>,
+}
+
+struct Client {
+    socket: TcpStream,
+    /// Bytes (or lines, see [`Load`]) that it was sent, in this part of the run.
+    heard: u64,
+    to_say: Vec<u8>,
+    said: usize,
+}
+
+impl Load {
+    /// Joins as a crowd: nobody waits for anybody, as long as no more than [`KNOCKING`] wait for an answer. Comes back
+    /// when everybody has heard everything about everybody's joining.
+    pub fn join(subject: Subject, address: std::net::SocketAddr, listeners: usize) -> anyhow::Result<Load> {
+        let mut load = Load {
+            subject,
+            poll: Poll::new()?,
+            events: Events::with_capacity(1024),
+            clients: Vec::with_capacity(listeners + SENDERS),
+            listeners,
+            log: Vec::new(),
+            buffer: vec![0; 256 * 1024].into(),
+        };
+        let greeting = subject.greeting(listeners);
+        let (expected, patience) = match &greeting {
+            Greeting::Bytes(bytes) => (bytes.iter().sum::<u64>(), PATIENCE),
+            Greeting::Anything => (u64::MAX, QUIET),
+        };
+        let (mut answered, mut heard) = (0, 0);
+        let mut last_news = Instant::now();
+        while load.clients.len() < listeners || heard < expected {
+            let may_knock = load.clients.len() < listeners && load.clients.len() < answered + KNOCKING;
+            if may_knock {
+                load.connect(address, &subject.hello(load.clients.len()))?;
+                if subject == Subject::Ncat {
+                    answered += 1;
+                }
+                last_news = Instant::now();
+                continue;
+            }
+            load.receive(QUIET, |client, _, bytes| {
+                answered += usize::from(client.heard == 0);
+                heard += bytes.len() as u64;
+                last_news = Instant::now();
+                Ok(bytes.len() as u64)
+            })?;
+            if last_news.elapsed() >= patience {
+                ensure!(expected == u64::MAX, "only {heard} of {expected} bytes of greetings have come");
+                break;
+            }
+        }
+        if let Greeting::Bytes(mut expected) = greeting {
+            let mut heard: Vec<u64> = load.clients.iter().map(|client| client.heard).collect();
+            heard.sort_unstable();
+            expected.sort_unstable();
+            ensure!(heard == expected, "somebody was greeted with too few bytes or too many");
+        }
+        if !subject.speakers_listen() {
+            for _ in 0..SENDERS {
+                load.connect(address, b"")?;
+            }
+            // What the others are told about that is none of our business.
+            let mut last_news = Instant::now();
+            while last_news.elapsed() < QUIET {
+                load.receive(QUIET, |_, _, _| {
+                    last_news = Instant::now();
+                    Ok(0)
+                })?;
+            }
+        }
+        for client in &mut load.clients {
+            client.heard = 0;
+            client.to_say = subject.thanks().to_vec();
+            client.speak()?;
+        }
+        Ok(load)
+    }
+
+    /// Has `lines` lines said and waits until everybody has heard them.
+    pub fn say(&mut self, lines: u64, pace: Pace) -> anyhow::Result<()> {
+        let line = self.subject.heard(0, &Subject::text(0, 0));
+        let one_order = self.subject.has_one_order();
+        let count =
+            |bytes: &[u8]| if one_order { bytes.len() } else { memchr::memchr_iter(b'\n', bytes).count() } as u64;
+        let length = count(line.as_bytes());
+        let to_hear = lines * length;
+        let mut missing = to_hear * self.listeners as u64;
+        self.log.clear();
+        let start = Instant::now();
+        let mut last_news = start;
+        let mut said = 0;
+        if pace == Pace::Flood {
+            for number in 0..lines {
+                self.prepare(number);
+            }
+            said = lines;
+            for index in self.speakers() {
+                self.clients[index].speak()?;
+            }
+        }
+        while missing > 0 {
+            let is_time = match pace {
+                Pace::Flood => false,
+                Pace::OneByOne => missing == (lines - said) * length * self.listeners as u64,
+                Pace::Every(interval) => start.elapsed() >= interval * u32::try_from(said)?,
+            };
+            if is_time && said < lines {
+                let index = self.prepare(said);
+                self.clients[index].speak()?;
+                said += 1;
+            }
+            let timeout = match pace {
+                Pace::Every(interval) => (interval * u32::try_from(said)?).saturating_sub(start.elapsed()),
+                _ => QUIET,
+            };
+            let (listeners, mut log) = (self.listeners, std::mem::take(&mut self.log));
+            self.receive(timeout, |client, index, bytes| {
+                last_news = Instant::now();
+                if index >= listeners {
+                    return Ok(0);
+                }
+                if one_order {
+                    compare(&mut log, client.heard, bytes)?;
+                }
+                let count = count(bytes);
+                missing = missing.checked_sub(count).context("more has come than was said")?;
+                Ok(count)
+            })?;
+            self.log = log;
+            ensure!(last_news.elapsed() < PATIENCE, "{missing} bytes (or lines) have not come");
+        }
+        ensure!(
+            self.clients[..self.listeners].iter().all(|client| client.heard == to_hear),
+            "somebody has heard too little, somebody else too much"
+        );
+        self.clients.iter_mut().for_each(|client| client.heard = 0);
+        if one_order { self.check_log(lines, line.len()) } else { Ok(()) }
+    }
+
+    /// The log has every line that was said, once, and each sender's lines in order.
+    fn check_log(&self, lines: u64, length: usize) -> anyhow::Result<()> {
+        let mut next: [u64; SENDERS] = std::array::from_fn(|sender| sender as u64);
+        let text_at = self.subject.heard(0, &Subject::text(0, 0)).find("0 0000").context("the text is in there")?;
+        for heard in self.log.chunks(length) {
+            let sender = usize::from(heard[text_at].wrapping_sub(b'0'));
+            let number = next.get_mut(sender).context("a line of nobody's")?;
+            let text = Subject::text(sender, *number);
+            if heard != self.subject.heard(sender, &text).as_bytes() {
+                bail!("heard {:?} in place of {text:?}", String::from_utf8_lossy(heard));
+            }
+            *number += SENDERS as u64;
+        }
+        debug_assert_eq!(PAYLOAD, Subject::text(0, 0).len());
+        ensure!(next.iter().all(|&number| number >= lines), "a sender's last lines are missing");
+        Ok(())
+    }
+
+    /// Gives the next speaker line `number` to say. Answers who that is.
+    fn prepare(&mut self, number: u64) -> usize {
+        let sender = usize::try_from(number).expect("it is small") % SENDERS;
+        let line = self.subject.said(sender, &Subject::text(sender, number));
+        let index = self.speakers().start + sender;
+        self.clients[index].to_say.extend_from_slice(line.as_bytes());
+        index
+    }
+
+    fn speakers(&self) -> std::ops::Range<usize> {
+        let first = if self.subject.speakers_listen() { 0 } else { self.listeners };
+        first..first + SENDERS
+    }
+
+    fn connect(&mut self, address: std::net::SocketAddr, hello: &[u8]) -> anyhow::Result<()> {
+        let mut socket = std::net::TcpStream::connect(address).context("cannot connect")?;
+        socket.set_nodelay(true)?;
+        socket.write_all(hello)?;
+        socket.set_nonblocking(true)?;
+        let mut socket = TcpStream::from_std(socket);
+        let token = Token(self.clients.len());
+        self.poll.registry().register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
+        self.clients.push(Client { socket, heard: 0, to_say: Vec::new(), said: 0 });
+        Ok(())
+    }
+
+    /// Waits for events without ever sleeping: to wake us up would be the server's work, and charged to it.
+    fn wait(&mut self, timeout: Duration) -> io::Result<()> {
+        let start = Instant::now();
+        loop {
+            match self.poll.poll(&mut self.events, Some(Duration::ZERO)) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => self.events.clear(),
+                outcome => outcome?,
+            }
+            let looked = start.elapsed();
+            if !self.events.is_empty() || looked >= timeout {
+                return Ok(());
+            }
+            while start.elapsed() < looked + BREATH {
+                std::hint::spin_loop();
+            }
+        }
+    }
+
+    /// Reads and writes as far as that goes, and waits for `timeout` at most until it does. `hear` gets a client as it
+    /// was before, its number, and what it was sent, and answers how much that is.
+    fn receive(
+        &mut self,
+        timeout: Duration,
+        mut hear: impl FnMut(&Client, usize, &[u8]) -> anyhow::Result<u64>,
+    ) -> anyhow::Result<()> {
+        self.wait(timeout)?;
+        for event in &self.events {
+            let index = event.token().0;
+            let client = &mut self.clients[index];
+            if event.is_writable() {
+                client.speak()?;
+            }
+            while event.is_readable() {
+                match client.socket.read(&mut self.buffer) {
+                    Ok(0) => bail!("the server has hung up on client {index}"),
+                    Ok(count) => {
+                        client.heard += hear(client, index, &self.buffer[..count])?;
+                        // Less than was asked for is all that there was.
+                        if count < self.buffer.len() {
+                            break;
+                        }
+                    }
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                    Err(error) => return Err(error).with_context(|| format!("client {index} cannot read")),
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Client {
+    /// Sends what there is to say, as far as it is taken.
+    fn speak(&mut self) -> io::Result<()> {
+        while self.said < self.to_say.len() {
+            match self.socket.write(&self.to_say[self.said..]) {
+                Ok(count) => self.said += count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        self.to_say = Vec::new();
+        self.said = 0;
+        Ok(())
+    }
+}
+
+/// What somebody has heard, from position `at` on, is what others have heard there, or is written down for them.
+fn compare(log: &mut Vec<u8>, at: u64, bytes: &[u8]) -> anyhow::Result<()> {
+    let at = usize::try_from(at)?;
+    let (known, new) = bytes.split_at(bytes.len().min(log.len() - at));
+    ensure!(log[at..at + known.len()] == *known, "two clients have heard different things");
+    log.extend_from_slice(new);
+    Ok(())
+}

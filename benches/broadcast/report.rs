@@ -1,0 +1,138 @@
+//! What was measured, as tables and as a file.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context;
+use serde::Serialize;
+
+const HEAD: &str = "\
+| clients | server | M deliveries/s of CPU | of the floor | CPU s | wall s | KiB empty | KiB idle | KiB peak |
+|---:|---|---:|---:|---:|---:|---:|---:|---:|";
+
+const TAKES_ALL: &str = "memory takes everything";
+
+/// The figures of one run.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Run {
+    pub group: String,
+    pub clients: usize,
+    pub subject: String,
+    pub round: usize,
+    /// Lines times receivers.
+    pub deliveries: u64,
+    /// Processor time of the server, in seconds.
+    pub cpu: f64,
+    /// Time that it took, in seconds.
+    pub wall: f64,
+    /// Resident memory of the server before anybody came, in KiB.
+    pub empty: u32,
+    /// Resident memory of the server when everybody had joined, in KiB.
+    pub idle: u32,
+    /// The most resident memory that the server ever had, in KiB.
+    pub peak: u32,
+    /// Why there are no figures, where there are none.
+    pub why: String,
+}
+
+impl Run {
+    fn rate(&self) -> f64 {
+        #[allow(clippy::cast_precision_loss)] // Nobody delivers 2^52 lines here.
+        let deliveries = self.deliveries as f64;
+        deliveries / self.cpu
+    }
+
+    fn is_like(&self, other: &Run) -> bool {
+        self.group == other.group && self.clients == other.clients
+    }
+}
+
+/// What the runs of one server at one thing come to: medians.
+pub struct Row {
+    pub group: String,
+    pub clients: usize,
+    pub subject: String,
+    /// Deliveries per second of the server's processor time.
+    pub rate: f64,
+    /// That as a part of the floor's, taken from runs that were made right after each other.
+    pub to_floor: f64,
+    cpu: f64,
+    wall: f64,
+    empty: f64,
+    idle: f64,
+    peak: f64,
+    /// Why there are no figures, where there are none.
+    why: String,
+}
+
+/// A row for each group, number of clients and server, in the order in which they were measured.
+pub fn rows(runs: &[Run]) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for (index, first) in runs.iter().enumerate() {
+        let is_alike = |run: &&Run| run.is_like(first) && run.subject == first.subject;
+        if runs[..index].iter().any(|run| is_alike(&run)) {
+            continue;
+        }
+        let row = || runs.iter().filter(is_alike);
+        let median = |figure: &dyn Fn(&Run) -> f64| median(row().map(figure).collect());
+        let to_floor = |run: &Run| {
+            let is_floor = |other: &&Run| other.is_like(run) && other.round == run.round && other.subject == "floor";
+            runs.iter().find(is_floor).map_or(f64::NAN, |floor| run.rate() / floor.rate())
+        };
+        rows.push(Row {
+            group: first.group.clone(),
+            clients: first.clients,
+            subject: first.subject.clone(),
+            rate: median(&Run::rate),
+            to_floor: median(&to_floor),
+            cpu: median(&|run| run.cpu),
+            wall: median(&|run| run.wall),
+            empty: median(&|run| run.empty.into()),
+            idle: median(&|run| run.idle.into()),
+            peak: median(&|run| run.peak.into()),
+            why: row().map(|run| run.why.clone()).find(|why| !why.is_empty()).unwrap_or_default(),
+        });
+    }
+    rows
+}
+
+/// The rows as tables in Markdown, one for each group. Memory is in KiB.
+pub fn tables(rows: &[Row]) -> String {
+    let mut text = String::new();
+    let mut title = "";
+    for row in rows {
+        if title != row.group {
+            title = &row.group;
+            writeln!(text, "\n**{title}**\n\n{HEAD}").expect(TAKES_ALL);
+        }
+        if !row.why.is_empty() {
+            writeln!(text, "| {} | {} | {} |", row.clients, row.subject, row.why).expect(TAKES_ALL);
+            continue;
+        }
+        let Row { clients, subject, rate, to_floor, cpu, wall, empty, idle, peak, .. } = row;
+        let rate = rate / 1e6;
+        writeln!(
+            text,
+            "| {clients} | {subject} | {rate:.3} | {to_floor:.2} | {cpu:.3} | {wall:.3} | {empty} | {idle} | {peak} |",
+        )
+        .expect(TAKES_ALL);
+    }
+    text
+}
+
+/// Keeps the figures of every run, and the tables.
+pub fn save(runs: &[Run], rows: &[Row], folder: &Path) -> anyhow::Result<()> {
+    let context = || format!("cannot write to {}", folder.display());
+    let mut writer = csv::Writer::from_path(folder.join("performance.csv")).with_context(context)?;
+    for run in runs {
+        writer.serialize(run)?;
+    }
+    writer.flush()?;
+    fs::write(folder.join("performance.tables.md"), tables(rows)).with_context(context)
+}
+
+fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
+}
