@@ -76,17 +76,35 @@ fn flush(bencher: Bencher<'_, '_>, lines: usize) {
 #[divan::bench(args = [64, READ])]
 fn turn(bencher: Bencher<'_, '_>, bytes: usize) {
     const MEMBERS: usize = 1000;
-    let mut room = Room::new(limits(), Box::new(|| 0));
-    for id in 0..MEMBERS {
-        room.enter(id, NOW);
-        room.hear(id, format!("c{id}\n").as_bytes(), NOW);
-    }
-    deliver(&mut room, MEMBERS);
+    let mut room = room(MEMBERS);
     let input = format!("{}\n", &ASCII[1..]).repeat(bytes / ASCII.len());
     bencher.counter(ItemsCount::new(MEMBERS * bytes / ASCII.len())).bench_local(|| {
         room.hear(0, black_box(input.as_bytes()), NOW);
         deliver(&mut room, MEMBERS);
     });
+}
+
+/// Looking for somebody by a name without its tag whom 10,000 others are not.
+#[divan::bench]
+fn find_nobody(bencher: Bencher<'_, '_>) {
+    let mut room = room(10_000);
+    bencher.bench_local(|| {
+        room.hear(0, black_box(b"!msg nobody hello\n"), NOW);
+        let count = room.chunks(0).map(<[u8]>::len).sum();
+        room.take(0, count, NOW);
+        room.drain_touched().for_each(drop);
+    });
+}
+
+/// A room of so many, who have heard everything.
+fn room(members: usize) -> Room {
+    let mut room = Room::new(limits(), Box::new(|| 0));
+    for id in 0..members {
+        room.enter(id, NOW);
+        room.hear(id, format!("c{id}#0b9189\n").as_bytes(), NOW);
+        deliver(&mut room, id + 1);
+    }
+    room
 }
 
 fn deliver(room: &mut Room, members: Id) {

@@ -28,7 +28,13 @@ pub struct Member {
     pub presence: Presence,
     /// What they come back with, if they ever asked for it.
     pub session: Option<Token>,
+    /// What the name looks like without its tag.
+    base: Hint,
 }
+
+/// A little of each form of a look. Looks that are alike have one of them in common; of those that are not, so few have
+/// that each can be looked at closely.
+type Hint = [u16; 2];
 
 /// Whether a member can be reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,7 +166,10 @@ impl Roster {
         if let Some(key) = self.like(&look) {
             return Found::Member(key);
         }
-        let mut fitting = self.members.iter().filter(|(_, member)| Look::of(member.name.base()).is_like(&look));
+        let hint = self.hint(&look);
+        let mut fitting = self.members.iter().filter(|(_, member)| {
+            member.base.iter().any(|part| hint.contains(part)) && Look::of(member.name.base()).is_like(&look)
+        });
         match (fitting.next(), fitting.next()) {
             (None, _) => Found::Nobody,
             (Some((key, _)), None) => Found::Member(key),
@@ -171,7 +180,8 @@ impl Roster {
     /// Takes someone in whose name nobody here looks like.
     pub fn add(&mut self, name: Name, guest: Id, session: Option<Token>) -> Key {
         let look = name.look();
-        let key = self.members.insert(Member { name, presence: Presence::Here(guest), session });
+        let base = self.base_hint(&name);
+        let key = self.members.insert(Member { name, presence: Presence::Here(guest), session, base });
         self.enter_look(&look, key);
         key
     }
@@ -180,6 +190,7 @@ impl Roster {
     pub fn rename(&mut self, key: Key, name: Name) -> Name {
         self.remove_look(&self.members[key].name.look());
         self.enter_look(&name.look(), key);
+        self.members[key].base = self.base_hint(&name);
         std::mem::replace(&mut self.members[key].name, name)
     }
 
@@ -207,6 +218,16 @@ impl Roster {
         let mut names: Vec<&str> = self.members.iter().map(|(_, member)| member.name.as_str()).collect();
         names.sort_unstable();
         names
+    }
+
+    fn base_hint(&self, name: &Name) -> Hint {
+        self.hint(&Look::of(name.base()))
+    }
+
+    fn hint(&self, look: &Look) -> Hint {
+        let mut parts = look.forms().map(|form| (self.hasher.hash_one(form) & 0xffff) as u16);
+        let folded = parts.next().expect("a look has a form");
+        [folded, parts.next().unwrap_or(folded)]
     }
 
     fn enter_look(&mut self, look: &Look, key: Key) {
@@ -257,7 +278,12 @@ mod tests {
             (name("bob#77a1f0"), Found::Nobody, Found::Member(bob))
         );
         assert_eq!(roster.called(&name("Rob")), None, "not to the letter");
-        assert_eq!(roster.names(), ["carol#0b9189", "rob"]);
+        // Capital I for l: either of a look's two forms will do, on either side.
+        let alice = roster.add(name("AIice#1"), 3, None);
+        for typed in ["alice", "Alice", "AIice"] {
+            assert_eq!(roster.find(typed), Found::Member(alice), "{typed}");
+        }
+        assert_eq!(roster.names(), ["AIice#1", "carol#0b9189", "rob"]);
     }
 
     /// A past session is given to whoever shows its token, once, and to nobody else.
