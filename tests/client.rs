@@ -4,6 +4,7 @@
 mod support;
 
 use std::os::unix::process::ExitStatusExt;
+use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -317,6 +318,23 @@ fn signals_give_the_terminal_back() {
         peer.close();
         assert_eq!(user.end().signal(), Some(signal as i32));
     }
+}
+
+/// When a terminal goes, the kernel says so and the shell says so: the client leaves all the same, at its own pace.
+#[test]
+fn a_hang_up_said_twice_is_one() {
+    let server = FakeServer::start();
+    let mut user = Setup::new(&server.address()).start();
+    let (mut peer, _) = server.welcome();
+    user.wait_for_prompt(PROMPT);
+    for _ in 0..20 {
+        user.signal(Signal::SIGHUP);
+        thread::sleep(Duration::from_micros(100));
+    }
+    peer.expect("!exit");
+    user.signal(Signal::SIGHUP);
+    peer.close();
+    assert_eq!(user.end().signal(), Some(Signal::SIGHUP as i32));
 }
 
 /// A prompt that is woken while it searches the history gives the terminal back, too.

@@ -2,6 +2,17 @@
 
 pub use platform::{die_by, interrupt_self, sleep, watch};
 
+/// Why a process is asked to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Somebody pressed a key.
+    Key,
+    /// The terminal is gone. The kernel and the shell each say so on their own account.
+    HangUp,
+    /// Somebody asked it.
+    Request,
+}
+
 #[cfg(unix)]
 mod platform {
     use std::io;
@@ -13,15 +24,22 @@ mod platform {
     use signal_hook::iterator::Signals;
     use signal_hook::low_level::emulate_default_handler;
 
-    /// Calls `on` for every signal that asks the process to stop, with whether it is one that a key sends.
+    use super::Cause;
+
+    /// Calls `on` for every signal that asks the process to stop.
     ///
     /// # Errors
     /// Fails where the system has no means left for it.
-    pub fn watch(on: impl Fn(i32, bool) + Send + 'static) -> io::Result<()> {
+    pub fn watch(on: impl Fn(i32, Cause) + Send + 'static) -> io::Result<()> {
         let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
         thread::Builder::new().name("signals".into()).spawn(move || {
             for signal in &mut signals {
-                on(signal, signal == SIGINT);
+                let cause = match signal {
+                    SIGINT => Cause::Key,
+                    SIGHUP => Cause::HangUp,
+                    _ => Cause::Request,
+                };
+                on(signal, cause);
             }
         })?;
         Ok(())
@@ -49,12 +67,14 @@ mod platform {
     use std::io;
     use std::process;
 
+    use super::Cause;
+
     /// Calls `on` when the process is asked to stop.
     ///
     /// # Errors
     /// Fails where the system has no means left for it.
-    pub fn watch(on: impl Fn(i32, bool) + Send + 'static) -> io::Result<()> {
-        ctrlc::set_handler(move || on(1, true)).map_err(io::Error::other)
+    pub fn watch(on: impl Fn(i32, Cause) + Send + 'static) -> io::Result<()> {
+        ctrlc::set_handler(move || on(1, Cause::Key)).map_err(io::Error::other)
     }
 
     /// Ends the process.

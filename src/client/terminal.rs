@@ -19,6 +19,7 @@ use super::prompt::{Prompt, Typed};
 use super::render::Renderer;
 use super::screen::Screen;
 use super::session::{Session, parse_name};
+use super::signals::Cause;
 use super::waker::Waker;
 use super::{NAME_QUESTION, panics, plain, session_for, signals};
 use crate::cli::ClientArgs;
@@ -66,6 +67,8 @@ struct Stop {
     signal: AtomicI32,
     /// Whether there is no prompt just now: nobody would notice, and a Ctrl-C is a signal like any other.
     is_unprompted: AtomicBool,
+    /// Whether the user is leaving already.
+    is_leaving: AtomicBool,
 }
 
 impl Stop {
@@ -76,13 +79,20 @@ impl Stop {
 
 fn watch_signals(stop: &Arc<Stop>, waker: &Arc<Waker>, modes: Modes) -> anyhow::Result<()> {
     let (stop, waker) = (Arc::clone(stop), Arc::clone(waker));
-    signals::watch(move |signal, is_key| {
+    signals::watch(move |signal, cause| {
         let is_unprompted = stop.is_unprompted.load(Ordering::SeqCst);
-        if is_key && (!is_unprompted || waker.may_have_interrupted()) {
+        let has_begun = stop.is_leaving.load(Ordering::SeqCst) || stop.signal().is_some();
+        let is_old = match cause {
+            Cause::Key => !is_unprompted || waker.may_have_interrupted(),
+            Cause::HangUp => has_begun,
+            Cause::Request => false,
+        };
+        if is_old {
             return;
         }
-        // A second one need not wait for what the first one began.
-        if stop.signal.swap(signal, Ordering::SeqCst) != 0 || is_unprompted {
+        stop.signal.store(signal, Ordering::SeqCst);
+        // Whoever asks again does not want to wait for what was begun.
+        if has_begun || is_unprompted {
             modes.restore();
             signals::die_by(signal);
         }
@@ -122,6 +132,7 @@ impl Desk<'_> {
         let ended = self.connect(&hub)?;
         let reason = self.converse(&hub, &ended);
         self.waker.retire();
+        self.stop.is_leaving.store(true, Ordering::SeqCst);
         self.stop.is_unprompted.store(true, Ordering::SeqCst);
         let Desk { args, prompt, screen, notes, .. } = self;
         prompt.close();
