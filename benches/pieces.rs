@@ -52,7 +52,7 @@ fn sanitise(bencher: Bencher<'_, '_>, line: &str) {
 /// Appending a line to the log.
 #[divan::bench(sample_size = 1000)]
 fn append(bencher: Bencher<'_, '_>) {
-    let mut log = Scrollback::new(RING);
+    let mut log = Scrollback::new(RING).expect("memory");
     bencher
         .counter(BytesCount::of_str(ASCII))
         .counter(ItemsCount::new(1u32))
@@ -62,7 +62,7 @@ fn append(bencher: Bencher<'_, '_>) {
 /// Finding what to write to one receiver, and noting that it was taken: so many lines at a time.
 #[divan::bench(args = [1, 1000], sample_size = 1000)]
 fn flush(bencher: Bencher<'_, '_>, lines: usize) {
-    let mut log = Scrollback::new(RING);
+    let mut log = Scrollback::new(RING).expect("memory");
     for _ in 0..lines {
         log.append(&[ASCII.as_bytes()]);
     }
@@ -98,7 +98,7 @@ fn find_nobody(bencher: Bencher<'_, '_>) {
 
 /// A room of so many, who have heard everything.
 fn room(members: usize) -> Room {
-    let mut room = Room::new(limits(), Box::new(|| 0));
+    let mut room = Room::new(limits(), Box::new(|| 0)).expect("memory");
     for id in 0..members {
         room.enter(id, NOW);
         room.hear(id, format!("c{id}#0b9189\n").as_bytes(), NOW);

@@ -86,7 +86,11 @@ impl Bench {
             stall_timeout: Duration::from_secs(30),
             grace: Duration::from_secs(30),
         };
-        Bench { exchange: Exchange::new(Room::new(limits, Box::new(|| 0)), 64 * 1024), people: vec![], now: STEP }
+        Bench {
+            exchange: Exchange::new(Room::new(limits, Box::new(|| 0)).expect("memory"), 64 * 1024),
+            people: vec![],
+            now: STEP,
+        }
     }
 
     /// Somebody new, whose socket takes as much as the kernel does on behalf of one that does not read.

@@ -154,7 +154,7 @@ impl World {
             let mut rng = rng.fork();
             move || rng.u128(..)
         });
-        let exchange = Exchange::new(Room::new(limits, tokens), 1 << rng.usize(4..10));
+        let exchange = Exchange::new(Room::new(limits, tokens).expect("memory"), 1 << rng.usize(4..10));
         let people = (0..rng.usize(2..8)).map(|number| Person::new(number, &mut rng)).collect();
         World {
             rng,

@@ -170,7 +170,7 @@ impl World {
             let mut rng = rng.fork();
             move || rng.u128(..)
         });
-        let exchange = Exchange::new(Room::new(limits.clone(), tokens), read_budget);
+        let exchange = Exchange::new(Room::new(limits.clone(), tokens).expect("memory"), read_budget);
         World {
             rng,
             chances,

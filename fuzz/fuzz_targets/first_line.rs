@@ -13,7 +13,7 @@ const STRANGER: usize = 1;
 const NOW: Duration = Duration::from_secs(1);
 
 fuzz_target!(|bytes: &[u8]| {
-    let mut room = Room::new(limits(), Box::new(|| 7));
+    let mut room = Room::new(limits(), Box::new(|| 7)).expect("memory");
     room.enter(CAROL, NOW);
     room.hear(CAROL, b"carol\nhi\n!session\n", NOW);
     let carols = read(&mut room, CAROL);

@@ -70,7 +70,7 @@ struct Driver {
 
 fuzz_target!(|steps: Vec<Step>| {
     let mut driver = Driver {
-        room: Room::new(limits(), Box::new(tokens())),
+        room: Room::new(limits(), Box::new(tokens())).expect("memory"),
         guests: Default::default(),
         now: Duration::ZERO,
         log: Vec::new(),

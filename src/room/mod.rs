@@ -16,7 +16,7 @@ pub mod pace;
 pub mod roster;
 pub mod scrollback;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeSet, TryReserveError, VecDeque};
 use std::fmt;
 use std::ops::Range;
 use std::time::Duration;
@@ -105,11 +105,13 @@ pub enum Event {
 
 impl Room {
     /// An empty room. `limits.scrollback` has to be at least [`Limits::smallest_scrollback`].
-    #[must_use]
-    pub fn new(limits: Limits, random: Random) -> Room {
+    ///
+    /// # Errors
+    /// Where there is not enough memory for the scrollback.
+    pub fn new(limits: Limits, random: Random) -> Result<Room, TryReserveError> {
         debug_assert!(limits.scrollback >= limits.smallest_scrollback());
-        let log = Scrollback::new(limits.scrollback);
-        Room {
+        let log = Scrollback::new(limits.scrollback)?;
+        Ok(Room {
             reach: Reach::new(log.capacity()),
             limits,
             log,
@@ -124,7 +126,7 @@ impl Room {
             turn_start: 0,
             braked: false,
             wake_at: None,
-        }
+        })
     }
 
     /// Makes room for so many connections in advance. Memory that nothing was written to costs nothing, whereas growing

@@ -246,7 +246,7 @@ mod tests {
 
     /// An outbox in a scrollback of some lines, with asides before, between and after them.
     fn example() -> (Scrollback, Outbox, &'static str) {
-        let mut log = Scrollback::new(64);
+        let mut log = Scrollback::new(64).unwrap();
         let mut outbox = Outbox::default();
         log.append(&[b"never seen"]);
         outbox.add_aside(0, b"--- welcome\n");
@@ -296,7 +296,7 @@ mod tests {
     /// Nobody is owed what is said after the end of their part.
     #[test]
     fn is_owed_nothing_after_leaving() {
-        let mut log = Scrollback::new(64);
+        let mut log = Scrollback::new(64).unwrap();
         let mut outbox = Outbox::default();
         log.append(&[b"before"]);
         assert!(!outbox.is_pending(&log), "nobody without a name hears anything");
@@ -310,7 +310,7 @@ mod tests {
     /// A reader that takes nothing is fair for a blink only; every 64 KiB that it takes make that a second longer.
     #[test]
     fn knows_a_fair_pace() {
-        let mut log = Scrollback::new(256 * 1024);
+        let mut log = Scrollback::new(256 * 1024).unwrap();
         let mut outbox = Outbox::default();
         outbox.follow(0);
         log.append(&[b"x".repeat(200_000).as_slice()]);

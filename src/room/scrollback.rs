@@ -1,5 +1,6 @@
 //! The ring: everything that was said, as far back as it is kept.
 
+use std::collections::TryReserveError;
 use std::ops::Range;
 
 use memchr::{memchr, memrchr};
@@ -18,25 +19,32 @@ use memchr::{memchr, memrchr};
 /// Positions only grow and are never reused: a `u64` lasts for centuries. The ring's own index is taken from them in
 /// one place, at the last moment.
 ///
-/// Invariant: `end - start < ring.len()`, and `end` is the start of a line. The one byte kept before `start` tells
-/// whether a line begins there.
+/// Invariant: `end - start < capacity`, and `end` is the start of a line. The one byte kept before `start` tells whether
+/// a line begins there. The ring has grown as far as it was ever written to: to `end`, or to `capacity`.
 #[derive(Debug)]
 pub struct Scrollback {
-    ring: Box<[u8]>,
+    ring: Vec<u8>,
+    capacity: usize,
     end: u64,
 }
 
 impl Scrollback {
-    /// An empty ring of `capacity` bytes, rounded up to a power of two. Pages that nothing was written to cost nothing.
-    #[must_use]
-    pub fn new(capacity: usize) -> Scrollback {
-        Scrollback { ring: vec![0; capacity.next_power_of_two()].into(), end: 0 }
+    /// An empty ring of `capacity` bytes, rounded up to a power of two. It is all reserved here, and of what nothing was
+    /// written to, no page is taken.
+    ///
+    /// # Errors
+    /// Where there is not so much memory.
+    pub fn new(capacity: usize) -> Result<Scrollback, TryReserveError> {
+        let capacity = capacity.checked_next_power_of_two().unwrap_or(usize::MAX);
+        let mut ring = Vec::new();
+        ring.try_reserve_exact(capacity)?;
+        Ok(Scrollback { ring, capacity, end: 0 })
     }
 
     /// The oldest position that is kept. It may be in the middle of a line.
     #[must_use]
     pub fn start(&self) -> u64 {
-        self.end.saturating_sub(self.ring.len() as u64 - 1)
+        self.end.saturating_sub(self.capacity as u64 - 1)
     }
 
     /// The position of whatever is said next.
@@ -48,13 +56,13 @@ impl Scrollback {
     /// How many bytes are kept at most, and one more.
     #[must_use]
     pub fn capacity(&self) -> usize {
-        self.ring.len()
+        self.capacity
     }
 
     /// Appends one line, given in pieces, and its LF; answers where it stands. A line must be shorter than the ring.
     pub fn append(&mut self, pieces: &[&[u8]]) -> Range<u64> {
         let from = self.end;
-        debug_assert!(pieces.iter().map(|piece| piece.len()).sum::<usize>() + 1 < self.ring.len());
+        debug_assert!(pieces.iter().map(|piece| piece.len()).sum::<usize>() + 1 < self.capacity);
         for piece in pieces {
             self.put(piece);
         }
@@ -69,7 +77,7 @@ impl Scrollback {
         debug_assert!(self.start() <= from && from <= to && to <= self.end);
         let at = self.index(from);
         let length = usize::try_from(to - from).expect("no two kept positions are a ring apart");
-        &self.ring[at..(at + length).min(self.ring.len())]
+        &self.ring[at..(at + length).min(self.capacity)]
     }
 
     /// The bytes from `from` to `to`, in one piece or, where the ring wraps, in two.
@@ -135,8 +143,12 @@ impl Scrollback {
 
     fn put(&mut self, bytes: &[u8]) {
         let at = self.index(self.end);
-        let (before, after) = bytes.split_at(bytes.len().min(self.ring.len() - at));
-        self.ring[at..at + before.len()].copy_from_slice(before);
+        let (before, after) = bytes.split_at(bytes.len().min(self.capacity - at));
+        if at == self.ring.len() {
+            self.ring.extend_from_slice(before);
+        } else {
+            self.ring[at..at + before.len()].copy_from_slice(before);
+        }
         self.ring[..after.len()].copy_from_slice(after);
         self.end += bytes.len() as u64;
     }
@@ -144,7 +156,7 @@ impl Scrollback {
     /// Where a position lies in the ring: the only place where an absolute position is masked.
     #[allow(clippy::cast_possible_truncation)] // The mask leaves fewer bits than a usize has.
     fn index(&self, position: u64) -> usize {
-        (position & (self.ring.len() as u64 - 1)) as usize
+        (position & (self.capacity as u64 - 1)) as usize
     }
 }
 
@@ -155,7 +167,7 @@ mod tests {
     /// Whatever was appended last is read back as it was, across every wrap.
     #[test]
     fn keeps_the_end_of_what_was_said() {
-        let mut log = Scrollback::new(50);
+        let mut log = Scrollback::new(50).unwrap();
         assert_eq!(log.capacity(), 64);
         let mut all = Vec::new();
         for i in 0..200 {
@@ -176,10 +188,16 @@ mod tests {
         }
     }
 
+    /// What no machine has is asked for in vain, and that is all.
+    #[test]
+    fn memory_may_be_refused() {
+        assert!(Scrollback::new(usize::MAX / 2).is_err() && Scrollback::new(usize::MAX).is_err());
+    }
+
     /// The last lines are found wherever the ring wraps, and none from before the oldest position asked for.
     #[test]
     fn finds_the_last_lines() {
-        let mut log = Scrollback::new(64);
+        let mut log = Scrollback::new(64).unwrap();
         assert_eq!(log.last_lines(3, 0), (0, 0));
         let mut starts = vec![];
         for i in 0..100 {

@@ -88,7 +88,9 @@ impl Server {
             per_place: args.max_per_ip.map_or(DEFAULT_PER_PLACE, |limit| limit as usize),
             count_loopback: args.max_per_ip.is_some(),
         };
-        let mut room = Room::new(limits, Box::new(random));
+        let room = Room::new(limits, Box::new(random)).ok();
+        let mut room =
+            room.with_context(|| format!("there is not enough memory for a scrollback of {}", args.scrollback))?;
         let transcript = args.transcript.as_deref().map(|path| {
             let transcript = Transcript::open(path, &mut room, args.history);
             transcript.with_context(|| format!("cannot open the transcript {}", path.display()))
@@ -281,10 +283,6 @@ fn room_limits(args: &ServerArgs) -> anyhow::Result<Limits> {
             args.max_line
         ))
     );
-    // Where there is not so much memory, that is said here; to find out later would be too late to say anything.
-    let capacity = limits.scrollback.checked_next_power_of_two();
-    let has_memory = capacity.is_some_and(|capacity| Vec::<u8>::new().try_reserve_exact(capacity).is_ok());
-    ensure!(has_memory, "there is not enough memory for a scrollback of {}", args.scrollback);
     Ok(limits)
 }
 
