@@ -98,7 +98,7 @@ impl Bench {
         let pipe = Rc::new(RefCell::new(Pipe { window: 4096, grain: usize::MAX, ..Pipe::default() }));
         pipe.borrow_mut().to_server.extend(format!("{name}\n").bytes());
         let wire = Wire(Rc::clone(&pipe));
-        let token = self.exchange.admit(None, self.now, |_| Ok(wire)).expect("this socket opens");
+        let token = self.exchange.admit(None, self.now, |_| Ok::<_, ()>(wire)).expect("this socket opens");
         self.people.push((token, pipe));
         self.step();
         self.people.len() - 1

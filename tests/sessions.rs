@@ -231,7 +231,7 @@ impl World {
         let grain = 1 << self.rng.usize(0..12);
         let pipe = Rc::new(RefCell::new(Pipe { window: self.chances.gulp, grain, ..Pipe::default() }));
         let wire = Wire(Rc::clone(&pipe));
-        let token = self.exchange.admit(None, self.now, |_| Ok(wire)).expect("this socket opens");
+        let token = self.exchange.admit(None, self.now, |_| Ok::<_, ()>(wire)).expect("this socket opens");
         let person = &mut self.people[at];
         person.line =
             Some(Connection { token, pipe, outgoing: VecDeque::new(), arrived: 0, input: LineBuffer::default() });

@@ -244,7 +244,7 @@ impl World {
         let window = self.rng.usize(0..=self.chances.gulp);
         let pipe = Rc::new(RefCell::new(Pipe { window, grain, ..Pipe::default() }));
         let wire = Wire(Rc::clone(&pipe));
-        let token = self.exchange.admit(None, self.now, |_| Ok(wire)).expect("this socket opens");
+        let token = self.exchange.admit(None, self.now, |_| Ok::<_, ()>(wire)).expect("this socket opens");
         let name = format!("c{}", self.clients.len());
         let mut client = Client {
             name: name.clone(),

@@ -34,6 +34,10 @@ use crate::protocol::notice::{CONNECTION_LOST, Error, Private, Public, READ_TOO_
 /// A connection's number. Whoever owns the connections gives them out: small ones, used again once forgotten.
 pub type Id = usize;
 
+/// How many entries a list keeps room for that is filled and emptied in every turn. A crowd may make it much longer for
+/// once.
+pub const SPARE: usize = 1024;
+
 /// Where the room's random bits come from.
 pub type Random = Box<dyn FnMut() -> u128 + Send>;
 
@@ -297,6 +301,7 @@ impl Room {
     /// something before then has been heard.
     pub fn end_turn(&mut self, now: Duration) {
         debug_assert!(self.log.end() - self.turn_start <= self.reach.turn);
+        self.touched.shrink_to(SPARE);
         let progress = self.watch_readers(now);
         // What comes now is for the next turn to write, and counts as its own. So however much is said in each turn,
         // there is always room for who leaves.
@@ -328,6 +333,7 @@ impl Room {
     /// Forgets what happened.
     pub fn clear_events(&mut self) {
         self.events.clear();
+        self.events.shrink_to(SPARE);
     }
 
     /// What was said.

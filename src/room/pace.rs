@@ -24,25 +24,31 @@ impl Limit {
 /// moment has passed, and each line moves it on by what a line costs (the generic cell rate algorithm, ITU-T I.371).
 #[derive(Debug, Default)]
 pub struct Pace {
-    full_at: Duration,
+    /// In nanoseconds, of which 64 bits last for centuries.
+    full_at: u64,
 }
 
 impl Pace {
     /// When the next line may be heard; not later than `now` where that is at once.
     #[must_use]
     pub fn ready_at(&self, limit: &Limit) -> Duration {
-        (self.full_at + limit.interval).saturating_sub(limit.depth)
+        (self.full_at() + limit.interval).saturating_sub(limit.depth)
     }
 
     /// Counts one line that was heard.
     pub fn heard(&mut self, limit: &Limit, now: Duration) {
-        self.full_at = self.full_at.max(now) + limit.interval;
+        let full_at = self.full_at().max(now) + limit.interval;
+        self.full_at = u64::try_from(full_at.as_nanos()).unwrap_or(u64::MAX);
     }
 
     /// Whether the sender has slowed down: half of the bucket is full again.
     #[must_use]
     pub fn has_recovered(&self, limit: &Limit, now: Duration) -> bool {
-        self.full_at.saturating_sub(now) <= limit.depth / 2
+        self.full_at().saturating_sub(now) <= limit.depth / 2
+    }
+
+    fn full_at(&self) -> Duration {
+        Duration::from_nanos(self.full_at)
     }
 }
 

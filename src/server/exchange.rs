@@ -1,7 +1,6 @@
 //! The connections of a room: who is to be read, who is to be written to, and who is gone.
 
 use std::collections::VecDeque;
-use std::io;
 use std::time::Duration;
 
 use mio::Token;
@@ -9,7 +8,7 @@ use mio::Token;
 use super::connection::{Connection, Reading, Socket};
 use super::slots::{self, Slots};
 use crate::protocol::notice::Error;
-use crate::room::{Attention, Id, Room};
+use crate::room::{Attention, Id, Room, SPARE};
 
 /// How long a peer that has been told everything may take to close its side.
 pub const LINGER: Duration = Duration::from_secs(1);
@@ -65,12 +64,12 @@ impl<S: Socket> Exchange<S> {
     ///
     /// # Errors
     /// Those of `open`.
-    pub fn admit(
+    pub fn admit<E>(
         &mut self,
         refusal: Option<Error<'_>>,
         now: Duration,
-        open: impl FnOnce(Token) -> io::Result<S>,
-    ) -> io::Result<Token> {
+        open: impl FnOnce(Token) -> Result<S, E>,
+    ) -> Result<Token, E> {
         let token = self.connections.try_insert(|token| open(token).map(Connection::new))?;
         match refusal {
             None => self.room.enter(slots::index(token), now),
@@ -185,7 +184,9 @@ impl<S: Socket> Exchange<S> {
         for token in tokens.drain(..) {
             self.flush_one(token, now);
         }
+        tokens.shrink_to(SPARE);
         self.to_write = tokens;
+        self.to_read.shrink_to(SPARE);
     }
 
     /// Writes to one connection, and ends it once it has got everything.

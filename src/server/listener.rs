@@ -62,13 +62,16 @@ pub struct Limits {
 type Place = u64;
 
 /// Somebody who has come: a connection's socket, and how it is counted.
+///
+/// There may be very many. The parts of the address take less room than the address, which has more to say of IPv6 than
+/// anybody asks here.
 #[derive(Debug)]
 pub struct Peer {
     socket: TcpStream,
-    /// Who is at the other end.
-    pub address: SocketAddr,
+    ip: IpAddr,
+    port: u16,
     /// Whether it has a place of its own, or is only told that there is none.
-    pub counted: bool,
+    counted: bool,
 }
 
 impl Listener {
@@ -138,7 +141,8 @@ impl Listener {
                     } else {
                         self.turned_away += 1;
                     }
-                    return Ok(Some((Peer { socket, address, counted: refusal.is_none() }, refusal)));
+                    let counted = refusal.is_none();
+                    return Ok(Some((Peer { socket, ip: address.ip(), port: address.port(), counted }, refusal)));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.ready = false;
@@ -156,13 +160,13 @@ impl Listener {
     }
 
     /// Somebody has gone.
-    pub fn release(&mut self, address: SocketAddr, counted: bool) {
-        if !counted {
+    pub fn release(&mut self, peer: &Peer) {
+        if !peer.counted {
             self.turned_away -= 1;
             return;
         }
         self.clients -= 1;
-        let place = place(address.ip());
+        let place = place(peer.ip);
         if let Some(count) = self.places.get_mut(&place) {
             *count -= 1;
             if *count == 0 {
@@ -197,13 +201,21 @@ impl mio::event::Source for Listener {
 }
 
 impl Peer {
+    /// Who is at the other end.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        (self.ip, self.port).into()
+    }
+
     /// Makes its events come with a token.
     ///
     /// # Errors
-    /// Where the system refuses.
-    pub fn register(mut self, registry: &Registry, token: Token) -> io::Result<Peer> {
-        registry.register(&mut self.socket, token, Interest::READABLE | Interest::WRITABLE)?;
-        Ok(self)
+    /// Where the system refuses; it is given back then.
+    pub fn register(mut self, registry: &Registry, token: Token) -> Result<Peer, (Peer, io::Error)> {
+        match registry.register(&mut self.socket, token, Interest::READABLE | Interest::WRITABLE) {
+            Ok(()) => Ok(self),
+            Err(error) => Err((self, error)),
+        }
     }
 }
 

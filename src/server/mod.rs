@@ -129,7 +129,7 @@ impl Server {
         self.report();
         self.exchange.reap(looked_at, |peer| {
             if let Some(listener) = &mut self.listener {
-                listener.release(peer.address, peer.counted);
+                listener.release(&peer);
             }
         });
         if self.stop_at.is_some_and(|at| at <= now || self.exchange.is_empty()) {
@@ -199,12 +199,11 @@ impl Server {
         for _ in 0..ACCEPT_BUDGET {
             match listener.accept(now) {
                 Ok(Some((peer, refusal))) => {
-                    let (address, counted) = (peer.address, peer.counted);
                     let registry = self.poll.registry();
                     let admitted = self.exchange.admit(refusal, now, |token| peer.register(registry, token));
-                    if let Err(error) = admitted {
-                        self.console.trouble(format_args!("cannot take in {address}: {error}"));
-                        listener.release(address, counted);
+                    if let Err((peer, error)) = admitted {
+                        self.console.trouble(format_args!("cannot take in {}: {error}", peer.address()));
+                        listener.release(&peer);
                     }
                 }
                 Ok(None) => return,
@@ -220,7 +219,7 @@ impl Server {
     fn report(&mut self) {
         let Exchange { room, .. } = &self.exchange;
         for event in room.events() {
-            self.console.event(event, room.log(), |id| self.exchange.socket(id).map(|peer| peer.address));
+            self.console.event(event, room.log(), |id| self.exchange.socket(id).map(Peer::address));
         }
         if let Some(transcript) = &mut self.transcript {
             transcript.flush(self.exchange.room.log(), &mut self.console);
