@@ -13,6 +13,8 @@ use super::subject::{Greeting, PAYLOAD, SENDERS, Subject};
 const KNOCKING: usize = 1000;
 /// Nothing happens for so long: something is lost.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// A crowd that has not been taken in after so long is too large for its server.
+const JOINING: Duration = Duration::from_secs(60);
 /// Nothing happens for so long: a server of which nobody knows what it says has said all.
 const QUIET: Duration = Duration::from_secs(3);
 /// How long to leave the kernel's list of events alone between two looks at it: the server's writes add to it.
@@ -72,8 +74,10 @@ impl Load {
             Greeting::Anything => (u64::MAX, QUIET),
         };
         let (mut answered, mut heard) = (0, 0);
-        let mut last_news = Instant::now();
+        let start = Instant::now();
+        let mut last_news = start;
         while load.clients.len() < listeners || heard < expected {
+            ensure!(start.elapsed() < JOINING, "so many clients cannot join in {} s", JOINING.as_secs());
             let may_knock = load.clients.len() < listeners && load.clients.len() < answered + KNOCKING;
             if may_knock {
                 load.connect(address, &subject.hello(load.clients.len()))?;
@@ -215,7 +219,7 @@ impl Load {
     }
 
     fn connect(&mut self, address: std::net::SocketAddr, hello: &[u8]) -> anyhow::Result<()> {
-        let mut socket = std::net::TcpStream::connect(address).context("cannot connect")?;
+        let mut socket = std::net::TcpStream::connect_timeout(&address, PATIENCE).context("cannot connect")?;
         socket.set_nodelay(true)?;
         socket.write_all(hello)?;
         socket.set_nonblocking(true)?;

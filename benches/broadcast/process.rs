@@ -1,12 +1,13 @@
 //! A server as a process of its own: on its own core, with its time and memory.
 
-use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{self, ErrorKind};
+use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use core_affinity::CoreId;
+use procfs::net::TcpState;
 use procfs::process::Process as Info;
 
 /// How long a server may take to listen.
@@ -47,9 +48,9 @@ impl Server {
         let info = Info::new(child.id().cast_signed()).map_err(io::Error::other)?;
         let server = Server { child, info, address };
         let give_up = Instant::now() + PATIENCE;
-        while let Err(error) = TcpStream::connect(address) {
+        while !is_listening(address)? {
             if Instant::now() > give_up {
-                return Err(error);
+                return Err(ErrorKind::TimedOut.into());
             }
             thread::sleep(Duration::from_millis(10));
         }
@@ -78,6 +79,13 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Whether somebody listens on an address: as the system knows it, without a connection that would be part of the run (and
+/// of which ncat dies, if it is gone before it is accepted).
+fn is_listening(address: SocketAddr) -> io::Result<bool> {
+    let sockets = procfs::net::tcp().map_err(io::Error::other)?;
+    Ok(sockets.iter().any(|socket| socket.state == TcpState::Listen && socket.local_address == address))
 }
 
 /// The core for us, which make the load, and the one for the server; none where there is only one.
