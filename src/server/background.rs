@@ -3,6 +3,10 @@
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
 use std::thread;
+use std::time::Duration;
+
+/// When to look again whether a slow output takes more.
+pub const RETRY: Duration = Duration::from_millis(100);
 
 /// A thread that writes what it is handed, so that whoever hands it over never waits.
 ///

@@ -4,14 +4,22 @@ use std::fmt;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::ops::Range;
+use std::time::Duration;
 
-use super::background::Background;
+use super::background::{Background, RETRY};
 use crate::protocol::notice::PUBLIC;
 use crate::room::Event;
 use crate::room::scrollback::Scrollback;
 
 /// How many bytes wait at most for an output that stands still; what comes after that is dropped and counted.
 const MAX_WAITING: usize = 256 * 1024;
+
+/// How many bytes are handed over at once, whenever that was done last.
+const BATCH: usize = MAX_WAITING / 4;
+
+/// How long lines are gathered before they are handed over. The first one after some quiet is not kept waiting; but to wake
+/// a thread for each line costs as much as telling it to several people.
+const GATHER_TIME: Duration = Duration::from_millis(10);
 
 /// The operator's console. It never holds the loop up.
 #[derive(Debug)]
@@ -21,6 +29,8 @@ pub struct Console {
     waiting: Vec<u8>,
     dropped: usize,
     closed: bool,
+    /// Until when lines are gathered.
+    gathers_until: Duration,
 }
 
 /// Where a public line stands in the log.
@@ -48,7 +58,7 @@ impl Console {
             _ => Verbosity::Trouble,
         };
         let output = Background::new("console", io::stdout())?;
-        Ok(Console { output, verbosity, waiting: Vec::new(), dropped: 0, closed: false })
+        Ok(Console { output, verbosity, waiting: Vec::new(), dropped: 0, closed: false, gathers_until: Duration::ZERO })
     }
 
     /// The server itself: it starts, it stops.
@@ -86,8 +96,8 @@ impl Console {
         }
     }
 
-    /// Hands over what waits. To be called once a turn.
-    pub fn flush(&mut self) {
+    /// Hands over what waits, if it is time to. To be called once a turn.
+    pub fn flush(&mut self, now: Duration) {
         while let Some((_, outcome)) = self.output.outcome() {
             if outcome.is_err() {
                 self.closed = true;
@@ -98,10 +108,25 @@ impl Console {
             let dropped = std::mem::take(&mut self.dropped);
             self.trouble(format_args!("{dropped} lines were not shown: this console was too slow"));
         }
-        self.output.offer(&mut self.waiting);
+        let is_time = now >= self.gathers_until || self.waiting.len() >= BATCH;
+        if is_time && !self.waiting.is_empty() {
+            self.output.offer(&mut self.waiting);
+            if self.waiting.is_empty() {
+                self.gathers_until = now + GATHER_TIME;
+            }
+        }
     }
 
-    /// Whether something waits though nothing may happen that leads to another turn.
+    /// When to call [`Console::flush`] again though nothing happens.
+    #[must_use]
+    pub fn wake_at(&self, now: Duration) -> Option<Duration> {
+        if !self.waiting.is_empty() && now < self.gathers_until {
+            return Some(self.gathers_until);
+        }
+        self.is_behind().then_some(now + RETRY)
+    }
+
+    /// Whether there is more to be written.
     #[must_use]
     pub fn is_behind(&self) -> bool {
         !self.closed && (!self.waiting.is_empty() || self.dropped > 0 || self.output.is_busy())

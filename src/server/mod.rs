@@ -41,8 +41,6 @@ const ACCEPT_BUDGET: usize = 1024;
 const OTHER_DESCRIPTORS: usize = 16;
 /// Connections from one place unless something else is said; this machine is exempt then.
 const DEFAULT_PER_PLACE: usize = 256;
-/// When to look again whether a slow console or disk takes more.
-const OUTPUT_RETRY: Duration = Duration::from_millis(100);
 /// How long console and disk may take for the last lines at the end.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -126,7 +124,7 @@ impl Server {
         let mut code = self.dispatch(now);
         self.accept(now);
         self.exchange.turn(looked_at, now);
-        self.report();
+        self.report(now);
         self.exchange.reap(looked_at, |peer| {
             if let Some(listener) = &mut self.listener {
                 listener.release(&peer);
@@ -153,9 +151,10 @@ impl Server {
 
     /// When the next turn has to begin though nothing happens.
     fn wake_at(&mut self, now: Duration) -> Option<Duration> {
-        let output = self.is_behind().then_some(now + OUTPUT_RETRY);
+        let console = self.console.wake_at(now);
+        let transcript = self.transcript.as_ref().and_then(|transcript| transcript.wake_at(now));
         let accepting = self.listener.as_ref().and_then(Listener::wake_at);
-        [self.exchange.wake_at(now), output, accepting, self.stop_at].into_iter().flatten().min()
+        [self.exchange.wake_at(now), console, transcript, accepting, self.stop_at].into_iter().flatten().min()
     }
 
     /// Notes what the events say. A second request to stop ends the server at once.
@@ -216,7 +215,7 @@ impl Server {
     }
 
     /// Tells the operator what happened, and the transcript what was said.
-    fn report(&mut self) {
+    fn report(&mut self, now: Duration) {
         let Exchange { room, .. } = &self.exchange;
         for event in room.events() {
             self.console.event(event, room.log(), |id| self.exchange.socket(id).map(Peer::address));
@@ -225,7 +224,7 @@ impl Server {
             transcript.flush(self.exchange.room.log(), &mut self.console);
         }
         self.exchange.room.clear_events();
-        self.console.flush();
+        self.console.flush(now);
     }
 
     /// Whether console or transcript have more to write.
@@ -237,10 +236,10 @@ impl Server {
     fn finish(&mut self) {
         self.exchange.abort();
         let deadline = Instant::now() + PATIENCE;
-        self.report();
+        self.report(self.start.elapsed());
         while self.is_behind() && Instant::now() < deadline {
             thread::sleep(Duration::from_millis(1));
-            self.report();
+            self.report(self.start.elapsed());
         }
     }
 }

@@ -5,9 +5,9 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use super::background::Background;
+use super::background::{Background, RETRY};
 use super::console::Console;
 use crate::protocol::text::sanitise;
 use crate::room::Room;
@@ -78,7 +78,13 @@ impl Transcript {
         self.output.offer(&mut self.waiting);
     }
 
-    /// Whether something waits though nothing may happen that leads to another turn.
+    /// When to call [`Transcript::flush`] again though nothing happens.
+    #[must_use]
+    pub fn wake_at(&self, now: Duration) -> Option<Duration> {
+        self.is_behind().then_some(now + RETRY)
+    }
+
+    /// Whether there is more to be written.
     #[must_use]
     pub fn is_behind(&self) -> bool {
         !self.waiting.is_empty() || self.output.is_busy()
