@@ -4,7 +4,7 @@
 mod support;
 
 use std::fs;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
@@ -198,6 +198,38 @@ fn a_full_disk_is_survived() {
     let lines = lines_of(&path);
     assert_eq!(lines[lines.len() - 2..], ["bob: there is room", "*** the server is shutting down"]);
     drop(disk);
+}
+
+/// A disk that stands still holds nobody up. What the scrollback has passed by meanwhile is said to be missing; the rest is
+/// written in whole lines once the disk goes on. A pipe that nobody reads is such a disk.
+#[test]
+fn a_disk_that_stands_still_holds_nobody_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("transcript");
+    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let mut server = start(&path, "--rate 0 --history 0 --max-line 4096 --scrollback 256KiB -q");
+    let mut bob = server.join("bob");
+    let text = "x".repeat(1000);
+    for i in 0..3000 {
+        bob.say(&format!("{i} {text}"));
+        bob.expect(&format!("bob: {i} {text}"));
+    }
+    server.find_on_console("[!] the transcript lacks ");
+
+    let mut pipe = BufReader::new(fs::File::open(&path).unwrap()).lines();
+    bob.say("the end");
+    bob.expect("bob: the end");
+    let mut written = Vec::new();
+    while written.last().is_none_or(|line| line != "bob: the end") {
+        let line = pipe.next().unwrap().unwrap();
+        written.push(line.split_once(' ').unwrap().1.to_owned());
+    }
+    let number = |line: &String| line.strip_prefix("bob: ")?.strip_suffix(&text)?.trim_end().parse::<usize>().ok();
+    let numbers: Vec<usize> =
+        written[1..written.len() - 1].iter().map(|line| number(line).expect("a whole line")).collect();
+    assert_eq!(written[0], "*** bob joined");
+    assert!(numbers.is_sorted() && numbers.len() < 3000, "in order, and not all of it");
+    assert_eq!((numbers[0], numbers[numbers.len() - 1]), (0, 2999));
 }
 
 /// A file system in memory with room for 128 KiB, gone when this is.

@@ -167,9 +167,12 @@ fn open(path: &Path) -> io::Result<(File, bool)> {
     Ok((file, last != *b"\n"))
 }
 
-/// The last lines of a transcript, without their times. Lines that are not a transcript's are left out.
+/// The last lines of a transcript, without their times. Lines that are not a transcript's are left out. A pipe has none.
 fn last_lines(file: &mut File, count: usize) -> io::Result<Vec<Vec<u8>>> {
     let length = file.metadata()?.len();
+    if length == 0 {
+        return Ok(Vec::new());
+    }
     file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
     let mut tail = Vec::new();
     file.take(TAIL).read_to_end(&mut tail)?;
