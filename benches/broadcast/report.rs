@@ -124,6 +124,7 @@ pub fn tables(rows: &[Row]) -> String {
 /// Keeps the figures of every run, and the tables.
 pub fn save(runs: &[Run], rows: &[Row], folder: &Path) -> anyhow::Result<()> {
     let context = || format!("cannot write to {}", folder.display());
+    fs::create_dir_all(folder).with_context(context)?;
     let mut writer = csv::Writer::from_path(folder.join("performance.csv")).with_context(context)?;
     for run in runs {
         writer.serialize(run)?;
