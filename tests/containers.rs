@@ -235,12 +235,9 @@ fn rebuild_is_quick(stage: &Stage) {
     assert!(!output.contains("Compiling clap") && output.contains("Compiling gotcp"), "{output}");
 }
 
+/// Long before an engine loses its patience, which by itself it does after 10 s; a server that is killed has another code.
 fn stops_gracefully(stage: &Stage) {
-    let start = Instant::now();
-    stage.engine_does(&["stop", "gotcpserver"]);
-    let took = start.elapsed();
-    println!("the server stopped in {took:?}");
-    assert!(took < Duration::from_secs(5), "{took:?}");
+    stage.engine_does(&["stop", "--time", "5", "gotcpserver"]);
     assert_eq!(stage.engine_says(&["container", "inspect", "--format", "{{.State.ExitCode}}", "gotcpserver"]), "0");
     let log = stage.engine(&["logs", "gotcpserver"]);
     let log = String::from_utf8_lossy(&log.stdout).into_owned() + &String::from_utf8_lossy(&log.stderr);
