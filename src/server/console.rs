@@ -52,12 +52,16 @@ impl Console {
     /// # Errors
     /// Where the system has no thread left to write it.
     pub fn new(quiet: u8) -> io::Result<Console> {
+        Console::on(io::stdout(), quiet)
+    }
+
+    fn on(output: impl Write + Send + 'static, quiet: u8) -> io::Result<Console> {
         let verbosity = match quiet {
             0 => Verbosity::All,
             1 => Verbosity::Comings,
             _ => Verbosity::Trouble,
         };
-        let output = Background::new("console", io::stdout())?;
+        let output = Background::new("console", output)?;
         Ok(Console { output, verbosity, waiting: Vec::new(), dropped: 0, closed: false, gathers_until: Duration::ZERO })
     }
 
@@ -175,5 +179,34 @@ struct FromPeer(Option<SocketAddr>);
 impl fmt::Display for FromPeer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.map_or(Ok(()), |peer| write!(f, " from {peer}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The first line after some quiet is handed over at once; those that follow are gathered for a moment, and then the
+    /// loop is to come back for them.
+    #[test]
+    fn gathers_lines_for_a_moment() {
+        let mut console = Console::on(io::sink(), 0).unwrap();
+        let start = Duration::from_secs(7);
+        console.status(format_args!("one"));
+        console.flush(start);
+        assert!(console.waiting.is_empty() && console.is_behind());
+        console.status(format_args!("two"));
+        console.status(format_args!("three"));
+        console.flush(start + GATHER_TIME / 2);
+        assert_eq!(console.waiting, b"[O] two\n[O] three\n");
+        assert_eq!(console.wake_at(start + GATHER_TIME / 2), Some(start + GATHER_TIME));
+        // However long the thread takes for the first.
+        while !console.waiting.is_empty() {
+            console.flush(start + GATHER_TIME);
+        }
+        while console.is_behind() {
+            console.flush(start + GATHER_TIME);
+        }
+        assert_eq!(console.wake_at(start + GATHER_TIME), None);
     }
 }
