@@ -24,7 +24,7 @@ use tempfile::TempDir;
 const REUNION: Duration = Duration::from_secs(90);
 
 /// Time for anything else to happen that is bound to.
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 
 #[test]
 fn a_chatting_network_of_containers() {

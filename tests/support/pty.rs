@@ -16,7 +16,7 @@ use pty_process::blocking::{Command, Pts, open};
 use tempfile::TempDir;
 
 /// Time for anything to happen that is bound to.
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(30);
 
 /// Lines above the screen that are remembered.
 const SCROLLBACK: usize = 20_000;
