@@ -55,7 +55,12 @@ fn draw_panel(
         let before = style(13).pos(Pos::new(HPos::Right, VPos::Center));
         let after = style(13).pos(Pos::new(HPos::Left, VPos::Center));
         area.draw_text(&row.subject, &before, (LEFT - 8, middle))?;
-        let figure = if row.rate.is_finite() { format!("{:.2}", row.rate / 1e6) } else { "none".into() };
+        let rate = row.rate / 1e6;
+        let figure = match rate {
+            _ if !rate.is_finite() => "none".into(),
+            ..1.0 => format!("{rate:.3}"),
+            _ => format!("{rate:.1}"),
+        };
         area.draw_text(&figure, &after, (right + 8, middle))?;
         y += GAP;
     }
