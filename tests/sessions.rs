@@ -14,7 +14,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use fastrand::Rng;
-use gotcp::client::session::{News, Next, Session};
+use gotcp::client::session::{News, Next, Phase, Session};
 use gotcp::protocol::line::{Line, LineBuffer};
 use gotcp::protocol::name::Name;
 use gotcp::room::limits::Limits;
@@ -373,7 +373,7 @@ impl World {
     /// What everybody read is what was said, and what was said is what was typed.
     fn judge(&mut self) {
         for (at, person) in self.people.iter().enumerate() {
-            assert_eq!(person.session.unheard(), 0, "person {at} has not been heard to the end");
+            assert_eq!(person.session.unacked().len(), 0, "person {at} has not been heard to the end");
             self.judge_reading(at, person);
             let mine: Vec<&str> = self
                 .said
@@ -450,7 +450,8 @@ impl Tally {
                 Some(News::Resumed) => self.resumed += 1,
                 Some(News::Rejoined) => self.rejoined += 1,
                 Some(News::Refused(why)) => panic!("{why}"),
-                Some(News::Joined | News::Renamed) | None => {}
+                Some(News::Replaced) => panic!("nobody else has this session"),
+                Some(News::Joined | News::Complaint(_)) | None => {}
             }
             if let Some(rest) = text.strip_prefix("--- missed ") {
                 let bytes = rest.split(' ').next().expect("a number follows").parse().expect("a number follows");
@@ -486,7 +487,7 @@ impl Person {
             let pipe = line.pipe.borrow();
             !pipe.finished && !pipe.closed && !pipe.refused
         };
-        self.session.name() == name && self.session.is_open() && self.line.as_ref().is_some_and(is_sound)
+        self.session.name() == name && self.session.phase() == Phase::Live && self.line.as_ref().is_some_and(is_sound)
     }
 
     /// Puts on the way what the session wants to send. Answers whether there was anything.
