@@ -451,7 +451,7 @@ impl Tally {
                 Some(News::Rejoined) => self.rejoined += 1,
                 Some(News::Refused(why)) => panic!("{why}"),
                 Some(News::Replaced) => panic!("nobody else has this session"),
-                Some(News::Joined | News::Complaint(_)) | None => {}
+                Some(News::Complaint(_)) | None => {}
             }
             if let Some(rest) = text.strip_prefix("--- missed ") {
                 let bytes = rest.split(' ').next().expect("a number follows").parse().expect("a number follows");

@@ -132,6 +132,7 @@ impl Handle {
     }
 
     /// Says how things stand. Returns whether the user has another name than before, or needs one now and did not.
+    #[must_use]
     pub fn publish(&self, status: Status) -> bool {
         let mut state = self.lock();
         if state.status == status {

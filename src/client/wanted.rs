@@ -51,7 +51,7 @@ impl Wanted {
     }
 
     /// A form of the name.
-    pub fn next(&mut self) -> String {
+    pub fn form(&mut self) -> String {
         match &mut self.tags {
             Some(tags) => format!("{}#{:06x}", self.base, tags() & 0xff_ffff),
             None => self.base.to_string(),
@@ -61,7 +61,7 @@ impl Wanted {
     /// Another form of the name, now that one is taken; `None` where there is no other.
     pub fn retry(&mut self) -> Option<String> {
         self.tries += 1;
-        (self.tags.is_some() && self.tries < MAX_TAGS).then(|| self.next())
+        (self.tags.is_some() && self.tries < MAX_TAGS).then(|| self.form())
     }
 }
 
@@ -88,10 +88,10 @@ mod tests {
         };
         let carol = Name::parse(b"carol").unwrap();
         let mut tagged = Wanted::new(carol.clone(), Some(Box::new(tags)));
-        assert_eq!(tagged.next(), "carol#000001");
+        assert_eq!(tagged.form(), "carol#000001");
         let tried: Vec<_> = std::iter::from_fn(|| tagged.retry()).collect();
         assert_eq!((tried.len(), tried[6].as_str()), (7, "carol#000008"));
         let mut bare = Wanted::new(carol, None);
-        assert_eq!((bare.next(), bare.retry()), ("carol".into(), None));
+        assert_eq!((bare.form(), bare.retry()), ("carol".into(), None));
     }
 }
