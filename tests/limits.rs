@@ -48,13 +48,14 @@ fn a_fast_sender_is_delayed_and_nobody_else() {
     assert_eq!(told, 2, "once for each spell");
 }
 
-/// With the defaults, pasting a thousand lines is nothing unusual: not delayed, hence not told of. More than that is.
+/// With the defaults, pasting hundreds of lines is nothing unusual: not delayed, hence not told of. A thousand at once, of
+/// which joining was ten, are as much as there may be.
 #[test]
-fn a_paste_of_a_thousand_lines_passes() {
+fn a_paste_of_hundreds_of_lines_passes() {
     let server = Server::start("--history 0");
     let mut bob = server.join("bob");
-    bob.send(numbered(1000, ""));
-    for i in 0..1000 {
+    bob.send(numbered(990, ""));
+    for i in 0..990 {
         bob.expect(&format!("bob: {i}"));
     }
     bob.send("more\n".repeat(200));
@@ -145,27 +146,31 @@ fn a_torn_line_never_looks_whole() {
     assert!(!in_order || bytes.ends_with(b"\n"), "a line is torn, and the end in order");
 }
 
-/// What is whispered to someone who does not read is kept up to a limit; then that reader is let go, too.
+/// What is whispered to someone who does not read is kept up to a limit; beyond it the whisper is refused to its sender, and
+/// nobody is disconnected for what others whisper. What was said to be sent arrives.
 #[test]
-fn whispers_do_not_pile_up() {
-    let mut server = Server::start("--history 0 --rate 0 --stall-timeout 1h -q");
+fn whispers_to_a_slow_reader_are_refused() {
+    let server = Server::start("--history 0 --rate 0 --stall-timeout 1h -q");
     let (mut alice, mut stuck) = alice_and_stuck(&server);
     let text = "x".repeat(60_000);
     let before = server.memory();
-    let mut most = 0;
-    // 4 MiB may wait, and as much as the sockets hold.
-    let whispers = (0..1000).find(|_| {
+    let (mut sent, mut refused) = (0, 0);
+    while refused < 100 {
         alice.say(&format!("!msg stuck {text}"));
-        let answer = alice.line();
-        most = most.max(server.memory());
-        answer == "*** stuck left (read too slowly)"
-    });
-    assert!(whispers.unwrap() > 60, "4 MiB may wait, but only {whispers:?} whispers did");
-    assert!(most < before + 16 * MIB, "from {before} to {most} bytes of memory");
-    server.find_on_console("you read too slowly");
-    let mut lines = stuck.rest();
-    assert_eq!(lines.pop().unwrap(), TOO_SLOW);
-    assert!(lines.iter().all(|line| *line == format!("--- [alice to you] {text}")));
+        match alice.line().as_str() {
+            "--- error: stuck reads too slowly; try again later" => refused += 1,
+            line => {
+                assert_eq!(line, format!("--- [you to stuck] {text}"));
+                sent += 1;
+            }
+        }
+    }
+    assert!(sent >= 5 && server.memory() < before + 4 * MIB, "{sent} sent, from {before} to {}", server.memory());
+    for _ in 0..sent {
+        stuck.expect(&format!("--- [alice to you] {text}"));
+    }
+    stuck.say("here I am");
+    alice.expect("stuck: here I am");
 }
 
 /// Whoever asks and asks without reading the answers is not listened to until it does; nothing is lost by that, and
@@ -364,7 +369,8 @@ fn nobody_is_thrown_out_for_a_pause() {
     let mut carol = server.join("carol");
     carol.say("!session");
     let session = carol.skip_to_start("--- session ");
-    let claim = session["--- session ".len()..].replace(" at ", "@");
+    let (token, rest) = session["--- session ".len()..].split_once(" at ").unwrap();
+    let claim = format!("{token}@{}", rest.split_once(',').unwrap().0);
     let mut bob = server.connect();
     bob.expect(WELCOME);
     let mut log = b"*** carol joined\n".to_vec();
@@ -375,7 +381,7 @@ fn nobody_is_thrown_out_for_a_pause() {
     server.signal(Signal::SIGSTOP);
     bob.say("bob");
     let mut carol = server.connect();
-    carol.say(&format!("carol {claim}"));
+    carol.say(&format!("!resume {claim}"));
     let mut dave = server.connect();
     dave.say("dave");
     // As much as the sockets held.
@@ -390,7 +396,7 @@ fn nobody_is_thrown_out_for_a_pause() {
     let mut news = [alice.line(), alice.line()];
     news.sort();
     assert_eq!(news, ["*** bob joined", "*** dave joined"]);
-    carol.skip_to("--- resumed");
+    carol.skip_to("--- resumed as carol, 0 heard");
     carol.say("all here");
     for peer in [&mut alice, &mut bob, &mut dave, &mut carol, &mut slow] {
         peer.skip_to("carol: all here");
@@ -458,7 +464,7 @@ fn noise_is_let_go() {
 /// Blank lines say nothing, even a million of them, with a name or without; and then the server has nothing to do.
 #[test]
 fn a_million_blank_lines_say_nothing() {
-    let server = Server::start("--history 0");
+    let server = Server::start("--history 0 --rate 0");
     let mut alice = server.join("alice");
     let nothing = "\n".repeat(1_000_000);
     let mut nameless = server.connect();

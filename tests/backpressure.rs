@@ -6,12 +6,16 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use gotcp::room::limits::Limits;
-use gotcp::room::{Room, pace};
-use gotcp::server::exchange::Exchange;
+use gotcp::lobby::Lobby;
+use gotcp::lobby::access::AccessLimits;
+use gotcp::lobby::limits::Limits;
+use gotcp::lobby::rate_limit::Rate;
+use gotcp::room::place::Place;
+use gotcp::server::reactor::Reactor;
 use mio::Token;
 use support::pipe::{Pipe, Wire};
 
+const STALL: Duration = Duration::from_secs(30);
 const STEP: Duration = Duration::from_millis(10);
 const LINE: &[u8] = b"0123456789012345678901234567890123456789012345678901234567890\n";
 
@@ -70,7 +74,7 @@ fn an_idle_reader_is_not_waited_for() {
 
 /// A server with a small ring, and people whose reading is the test's to say.
 struct Bench {
-    exchange: Exchange<Wire>,
+    reactor: Reactor<Wire>,
     people: Vec<(Token, Rc<RefCell<Pipe>>)>,
     now: Duration,
 }
@@ -81,13 +85,15 @@ impl Bench {
             scrollback: 256 * 1024,
             max_line: 1024,
             history: 0,
-            pace: pace::Limit::new(0, 1),
+            rate: Rate::new(0, 1),
             login_timeout: Duration::from_secs(30),
-            stall_timeout: Duration::from_secs(30),
+            stall_timeout: STALL,
             grace: Duration::from_secs(30),
+            reserve: Duration::from_secs(30),
+            access: AccessLimits { clients: 10, per_place: 10, count_loopback: false },
         };
         Bench {
-            exchange: Exchange::new(Room::new(limits, Box::new(|| 0)).expect("memory"), 64 * 1024),
+            reactor: Reactor::new(Lobby::new(limits, Box::new(|| 0)).expect("memory"), 64 * 1024, STALL),
             people: vec![],
             now: STEP,
         }
@@ -98,7 +104,8 @@ impl Bench {
         let pipe = Rc::new(RefCell::new(Pipe { window: 4096, grain: usize::MAX, ..Pipe::default() }));
         pipe.borrow_mut().to_server.extend(format!("{name}\n").bytes());
         let wire = Wire(Rc::clone(&pipe));
-        let token = self.exchange.admit(None, self.now, |_| Ok::<_, ()>(wire)).expect("this socket opens");
+        let token = self.reactor.admit(Place::LOCALHOST, self.now, |_| Ok::<_, ()>(wire));
+        let token = token.expect("this socket opens").expect("there is room");
         self.people.push((token, pipe));
         self.step();
         self.people.len() - 1
@@ -110,7 +117,7 @@ impl Bench {
         let input = &mut pipe.borrow_mut().to_server;
         if input.len() < 64 * 1024 {
             input.extend(LINE.repeat(2048));
-            self.exchange.note(*token, true, false);
+            self.reactor.note(*token, true, false);
         }
     }
 
@@ -124,13 +131,13 @@ impl Bench {
         let pipe = &mut *pipe.borrow_mut();
         pipe.window = pipe.window.saturating_add(count).min(1 << 30);
         if std::mem::take(&mut pipe.refused) {
-            self.exchange.note(*token, false, true);
+            self.reactor.note(*token, false, true);
         }
     }
 
     fn step(&mut self) {
-        self.exchange.turn(self.now, self.now);
-        self.exchange.reap(self.now, drop);
+        self.reactor.turn(self.now, self.now);
+        self.reactor.reap(self.now, drop);
         self.now += STEP;
     }
 
