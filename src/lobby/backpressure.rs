@@ -12,7 +12,7 @@
 //! - *A fair reader is waited for.* Beyond `high` those who fill the log wait for it. Whoever says a line now and then
 //!   does not notice: everybody may still say [`TRICKLE`] bytes a second, out of what is left up to `evict`. So a fair
 //!   reader never gets that far.
-//! - *Any other reader is not.* It costs nobody anything. Beyond `evict`, or once it has taken nothing for the stall
+//! - *Any other reader is not*, once it had its chance. It costs nobody anything. Beyond `evict`, or once it has taken nothing for the stall
 //!   timeout, it is disconnected, between two lines.
 //!
 //! A turn appends less than a quarter of the scrollback. So what a reader is in the middle of is still there at the end
@@ -26,15 +26,15 @@ use super::{ClientId, Due, Event, Lobby};
 use crate::protocol::notice::{Error, Private};
 
 /// How long a reader whose socket has just refused more is given the benefit of the doubt. What the kernel took on its
-/// behalf before that says nothing about it.
-const BLINK: Duration = Duration::from_millis(200);
+/// behalf before that says nothing about it, and the kernel at the other end does not ask for more before a good part of
+/// its buffer has become free: one that had read quickly and then reads 70 kB/s was seen to take nothing for 4.7 s. It has
+/// to be 4 MiB behind by then for anybody to wait.
+const DOUBT: Duration = Duration::from_secs(5);
 /// What a reader has to take to be fair...
-const FAIR_BYTES: u64 = 64 * 1024;
+const FAIR_BYTES: u32 = 64 * 1024;
 /// ...in this time.
 const FAIR_TIME: Duration = Duration::from_secs(1);
-/// How long a reader stays fair at most after it has taken something. The kernel at the other end asks for more only when
-/// a good part of its buffer, of up to 6 MiB, has become free: so even one that reads steadily is seen to take something
-/// only every few seconds.
+/// How long a reader stays fair at most after it has taken something: for the same reason so much longer.
 const FAIR_AHEAD: Duration = Duration::from_secs(8);
 /// What everyone may say while a reader is waited for, in bytes a second, and as much at once.
 const TRICKLE: u32 = 4 * 1024;
@@ -65,6 +65,7 @@ impl Watermarks {
 /// Who is blocked, and what follows from it for this turn.
 #[derive(Debug)]
 pub struct Backpressure {
+    /// How far a reader may be behind.
     pub watermarks: Watermarks,
     /// What this turn may append.
     pub budget: u64,
@@ -94,13 +95,13 @@ impl Backpressure {
 
 impl Blocked {
     fn new(now: Duration) -> Blocked {
-        Blocked { progress: now, fair_until: now + BLINK }
+        Blocked { progress: now, fair_until: now + DOUBT }
     }
 
     fn take(&mut self, count: usize, now: Duration) {
         self.progress = now;
         let bytes = u32::try_from(count).unwrap_or(u32::MAX);
-        let earned = FAIR_TIME * bytes / u32::try_from(FAIR_BYTES).expect("it is small");
+        let earned = FAIR_TIME * bytes / FAIR_BYTES;
         self.fair_until = (self.fair_until.max(now) + earned).min(now + FAIR_AHEAD);
     }
 }
@@ -206,17 +207,16 @@ mod tests {
 
     const NOW: Duration = Duration::from_secs(7);
 
-    /// A reader that takes nothing is fair for a blink only; every 64 KiB that it takes make that a second longer, up to a
-    /// limit.
+    /// A reader that takes nothing is fair for some seconds only; every 64 KiB that it takes make that a second longer, up to
+    /// a limit.
     #[test]
     fn knows_a_fair_reader() {
         let mut blocked = Blocked::new(NOW);
-        assert_eq!(blocked.fair_until, NOW + BLINK);
+        assert_eq!(blocked.fair_until, NOW + DOUBT);
         blocked.take(16 * 1024, NOW);
-        assert_eq!(blocked.fair_until, NOW + BLINK + FAIR_TIME / 4);
-        blocked.take(16 * 1024 * 1024, NOW + BLINK);
-        assert_eq!(blocked.fair_until, NOW + BLINK + FAIR_AHEAD);
-        assert_eq!(blocked.progress, NOW + BLINK);
+        assert_eq!(blocked.fair_until, NOW + DOUBT + FAIR_TIME / 4);
+        blocked.take(16 * 1024 * 1024, NOW + FAIR_TIME);
+        assert_eq!((blocked.progress, blocked.fair_until), (NOW + FAIR_TIME, NOW + FAIR_TIME + FAIR_AHEAD));
         let later = NOW + 60 * FAIR_TIME;
         blocked.take(64 * 1024, later);
         assert_eq!(blocked.fair_until, later + FAIR_TIME);

@@ -76,27 +76,37 @@ impl fmt::Display for Name {
     }
 }
 
-/// TEMP
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Look(CompactString);
+/// What a name looks like: two names are alike when they share either of two forms.
+///
+/// Both are confusable skeletons (Unicode TR 39, section 4) without case. They differ in what is done first: `folded`
+/// finds `ALICE` and `alice` alike, whose capital I and small l no skeleton would tell apart otherwise; `shown` finds
+/// `AIice` (with a capital I) and `Alice` alike, which a fold of the case would have told apart.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Look {
+    /// Case folded first.
+    pub folded: Box<str>,
+    /// Skeleton first, where that gives another form than `folded`.
+    pub shown: Option<Box<str>>,
+}
 
 impl Look {
     /// The look of any text.
     #[must_use]
     pub fn of(text: &str) -> Look {
-        let lower: String = text.chars().flat_map(char::to_lowercase).collect();
-        let skel: String = skeleton(&lower).flat_map(char::to_uppercase).collect();
-        Look(skeleton(&skel).flat_map(char::to_lowercase).collect())
+        let folded = skeleton_without_case(&text.to_lowercase());
+        let shown = skeleton_without_case(text);
+        Look { shown: (shown != folded).then_some(shown), folded }
     }
-    /// As str.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
+
+    /// Both forms, the second only where it differs.
+    pub fn forms(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&*self.folded).chain(self.shown.as_deref())
     }
-    /// Alike.
+
+    /// Whether two names look alike.
     #[must_use]
-    pub fn is_like(&self, o: &Look) -> bool {
-        self == o
+    pub fn is_like(&self, other: &Look) -> bool {
+        self.forms().any(|form| other.forms().any(|theirs| form == theirs))
     }
 }
 
@@ -124,6 +134,10 @@ fn may_be_in_name(c: char) -> bool {
         '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}' => false,
         c => c.is_alphanumeric(),
     }
+}
+
+fn skeleton_without_case(text: &str) -> Box<str> {
+    skeleton(text).flat_map(char::to_lowercase).collect::<String>().into()
 }
 
 #[cfg(test)]
