@@ -32,9 +32,8 @@ pub struct Member {
     base: Hint,
 }
 
-/// A little of each form of a look. Looks that are alike have one of them in common; of those that are not, so few have
-/// that each can be looked at closely.
-type Hint = [u16; 2];
+/// A little of a look. So few looks have the same one that each can be looked at closely.
+type Hint = u16;
 
 /// Whether a member can be reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,10 +82,10 @@ impl std::fmt::Display for Token {
 
 /// Everyone who is in the room.
 ///
-/// Invariant: every form of every member's look leads to that member in `looks`, and nothing else is in there. So no
+/// Invariant: every member's look leads to that member in `looks`, and nothing else is in there. So no
 /// two members look alike.
 ///
-/// Of a form only its hash is kept. That two of them have the same 64 bits will not happen by chance, and nobody can
+/// Of a look only its hash is kept. That two of them have the same 64 bits will not happen by chance, and nobody can
 /// bring it about who does not know the hasher's keys; it would make two names count as alike, and no more.
 #[derive(Debug)]
 pub struct Roster {
@@ -150,7 +149,7 @@ impl Roster {
     /// Whose name it is, or looks like.
     #[must_use]
     pub fn like(&self, look: &Look) -> Option<Key> {
-        look.forms().find_map(|form| self.looks.get(&self.hasher.hash_one(form))).copied()
+        self.looks.get(&self.hasher.hash_one(look)).copied()
     }
 
     /// Whose name it is, to the letter.
@@ -162,14 +161,13 @@ impl Roster {
     /// Whom a typed name stands for: a whole name, or the part before the tag where that fits one person only.
     #[must_use]
     pub fn find(&self, typed: &str) -> Found {
-        let look = Look::of(typed);
+        let Some(look) = Look::of_typed(typed) else { return Found::Nobody };
         if let Some(key) = self.like(&look) {
             return Found::Member(key);
         }
         let hint = self.hint(&look);
-        let mut fitting = self.members.iter().filter(|(_, member)| {
-            member.base.iter().any(|part| hint.contains(part)) && Look::of(member.name.base()).is_like(&look)
-        });
+        let mut fitting =
+            self.members.iter().filter(|(_, member)| member.base == hint && Look::of(member.name.base()) == look);
         match (fitting.next(), fitting.next()) {
             (None, _) => Found::Nobody,
             (Some((key, _)), None) => Found::Member(key),
@@ -225,22 +223,16 @@ impl Roster {
     }
 
     fn hint(&self, look: &Look) -> Hint {
-        let mut parts = look.forms().map(|form| (self.hasher.hash_one(form) & 0xffff) as u16);
-        let folded = parts.next().expect("a look has a form");
-        [folded, parts.next().unwrap_or(folded)]
+        (self.hasher.hash_one(look) & 0xffff) as u16
     }
 
     fn enter_look(&mut self, look: &Look, key: Key) {
-        for form in look.forms() {
-            let taken = self.looks.insert(self.hasher.hash_one(form), key);
-            debug_assert_eq!(taken, None, "two names look alike: {form}");
-        }
+        let taken = self.looks.insert(self.hasher.hash_one(look), key);
+        debug_assert_eq!(taken, None, "two names look alike: {}", look.as_str());
     }
 
     fn remove_look(&mut self, look: &Look) {
-        for form in look.forms() {
-            self.looks.remove(&self.hasher.hash_one(form));
-        }
+        self.looks.remove(&self.hasher.hash_one(look));
     }
 }
 
@@ -278,7 +270,7 @@ mod tests {
             (name("bob#77a1f0"), Found::Nobody, Found::Member(bob))
         );
         assert_eq!(roster.called(&name("Rob")), None, "not to the letter");
-        // Capital I for l: either of a look's two forms will do, on either side.
+        // Capital I for l.
         let alice = roster.add(name("AIice#1"), 3, None);
         for typed in ["alice", "Alice", "AIice"] {
             assert_eq!(roster.find(typed), Found::Member(alice), "{typed}");
