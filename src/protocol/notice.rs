@@ -375,7 +375,7 @@ mod tests {
             (Error::Full(10), "the server is full (10 connections); try again later"),
             (Error::TooManyFromAddress(4), "too many connections from your address (4)"),
             (Error::NoName(30 * second), "no name within 30s"),
-            (Error::BadName(BadName::Empty), "bad name: it is empty"),
+            (Error::BadName(BadName::Empty), "bad name: the name is empty"),
             (Error::NameTaken("bob"), "the name bob is taken"),
             (Error::NameReserved("bob"), "the name bob belongs to someone who is away"),
             (Error::ReadsTooSlowly("bob"), "bob reads too slowly; try again later"),
@@ -408,7 +408,7 @@ mod tests {
             (Private::Missed { bytes: 4 }, Answer::Missed(4)),
             (Private::WhisperFrom { from: "bob", text: "a b" }, Answer::Whisper { from: "bob", text: "a b" }),
             (Private::Error(Error::NameTaken("bob")), Answer::NameTaken),
-            (Private::Error(Error::BadName(BadName::Empty)), Answer::BadName("it is empty")),
+            (Private::Error(Error::BadName(BadName::Empty)), Answer::BadName("the name is empty")),
             (Private::Error(Error::BadSession), Answer::BadSession),
             (Private::Error(Error::LineTooLong(512)), Answer::LineTooLong(512)),
         ] {
