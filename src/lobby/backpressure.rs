@@ -167,7 +167,15 @@ impl Lobby {
         });
         self.backpressure.blocked.append(&mut blocked);
         self.backpressure.is_on = farthest > high;
-        self.backpressure.budget = turn.min(evict.saturating_sub(farthest));
+        let left = if farthest == 0 {
+            turn
+        } else if farthest > high {
+            evict.saturating_sub(farthest)
+        } else {
+            // What is beyond `high` is not for those who get there first.
+            (high - farthest).max(self.limits.longest_utterance() as u64)
+        };
+        self.backpressure.budget = turn.min(left);
         wake_at
     }
 
