@@ -78,8 +78,10 @@ pub enum Ending {
 /// What came of reading a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reading {
-    /// There may be more, now or once it may be processed.
+    /// There may be more.
     Unread,
+    /// There is more, and nothing of it could be processed.
+    Waiting,
     /// There is nothing more until the next event.
     Drained,
 }
@@ -124,17 +126,19 @@ impl<S: Socket> Connection<S> {
     /// one connection is read in one turn.
     pub fn read(&mut self, id: ClientId, lobby: &mut Lobby, scratch: &mut [u8], now: Duration) -> Reading {
         let mut budget = scratch.len();
+        let mut left = Reading::Waiting;
         loop {
             match self.readiness(id, lobby, now) {
                 Readiness::At(_) | Readiness::Later => {
                     if self.input.has_line() {
                         lobby.hold_back(id, now);
                     }
-                    return Reading::Unread;
+                    return left;
                 }
                 Readiness::Never => self.input = LineBuffer::default(),
                 Readiness::Now if self.input.has_line() => {
                     self.process(id, &[], lobby, now);
+                    left = Reading::Unread;
                     continue;
                 }
                 Readiness::Now => {
@@ -144,11 +148,12 @@ impl<S: Socket> Connection<S> {
                     }
                 }
             }
+            left = Reading::Unread;
             if !self.readable {
                 return Reading::Drained;
             }
             if budget == 0 {
-                return Reading::Unread;
+                return left;
             }
             match self.socket.read(&mut scratch[..budget]) {
                 Ok(0) => {

@@ -163,19 +163,23 @@ impl<S: Socket> Reactor<S> {
         self.connections.at(id.0).map(Connection::socket)
     }
 
-    /// Reads from every connection that has something to say, each within its budget. What is left stays on the list.
+    /// Reads from every connection that has something to say, each within its budget. What is left stays on the list, those
+    /// first that had to wait: a turn has room for so much only, and nobody is to take it from the same others every time.
     fn read(&mut self, now: Duration) {
+        let mut waiting = Vec::new();
         for _ in 0..self.to_read.len() {
-            let Some(token) = self.to_read.pop_front() else { return };
+            let Some(token) = self.to_read.pop_front() else { break };
             let Some(connection) = self.connections.get_mut(token) else { continue };
             match connection.read(client(token), &mut self.lobby, &mut self.scratch, now) {
                 Reading::Unread => self.to_read.push_back(token),
+                Reading::Waiting => waiting.push(token),
                 Reading::Drained => connection.queued = false,
             }
             if connection.ending != Ending::No && connection.is_over() {
                 self.over.push(token);
             }
         }
+        waiting.into_iter().rev().for_each(|token| self.to_read.push_front(token));
     }
 
     /// Writes to everyone, once, if anything was said to everyone; else to those for whom there may be something.
