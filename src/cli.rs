@@ -12,8 +12,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// Where both halves meet unless told otherwise.
 const DEFAULT_ADDRESS: &str = "127.0.0.1:7777";
 
-/// The longest time that may be asked for: sums of several such times are still far from what a clock can count.
-const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+/// The longest time that may be asked for, about: sums of several such times are still far from what a clock can count.
+const LONGEST: Duration = Duration::from_secs(100 * 366 * 24 * 60 * 60);
 
 /// A small real-time chat over TCP.
 #[derive(Debug, Parser)]
@@ -64,6 +64,10 @@ pub struct ServerArgs {
     /// Time that a name is kept for someone whose connection broke
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
     pub grace: Duration,
+
+    /// Time that a name is kept for someone with a session who has left; 0s: not at all
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration)]
+    pub reserve: Duration,
 
     /// Lines that a newcomer is shown of what was said before
     #[arg(long, value_name = "LINES", default_value_t = 20)]
@@ -144,7 +148,7 @@ pub enum When {
 
 fn duration(text: &str) -> anyhow::Result<Duration> {
     let duration = humantime::parse_duration(text)?;
-    ensure!(duration <= LONGEST, "it must not be longer than a year");
+    ensure!(duration <= LONGEST, "it must not be longer than a hundred years");
     Ok(duration)
 }
 

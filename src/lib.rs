@@ -56,6 +56,7 @@
 
 pub mod cli;
 pub mod client;
+pub mod lobby;
 pub mod protocol;
 pub mod room;
 pub mod server;

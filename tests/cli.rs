@@ -118,6 +118,16 @@ fn the_environment_is_asked() {
     server.stop();
 }
 
+/// Times may be as long as anybody likes, though the system's own clocks count less far.
+#[test]
+fn long_times_are_taken() {
+    let mut server =
+        Server::start("--stall-timeout 25d --grace 1y --reserve 2years --login-timeout 30days --drain 40d");
+    server.join("alice").say("hello");
+    assert!(server.is_running());
+    assert_refused(&["server", "--grace", "101years"], 2, &["a hundred years"]);
+}
+
 /// `localhost`, or any other name that the system knows, is as good as an address.
 #[test]
 fn names_of_hosts_are_looked_up() {

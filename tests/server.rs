@@ -59,6 +59,8 @@ fn a_bad_name_may_be_tried_again() {
         ("colon:", "it may have letters, digits and _ - . # only, not U+003A"),
         ("***", "it may have letters, digits and _ - . # only, not U+002A"),
         ("\x1b[31mred", "it may have letters, digits and _ - . # only, not U+001B"),
+        ("\u{345}", "it must start with a letter, a digit or _"),
+        ("\u{93e}", "it must start with a letter, a digit or _"),
         ("-dash", "it must start with a letter, a digit or _"),
         (&long, "it is longer than 32 characters"),
     ] {
@@ -80,16 +82,24 @@ fn look_alikes_are_taken() {
     let _alice = server.join("alice");
     let mut other = server.connect();
     other.expect(WELCOME);
-    for name in ["alice", "ALICE", "\u{430}lice", "aIice"] {
+    for name in ["alice", "ALICE", "\u{430}lice", "aIice", "aiice", "AIice", "a1ice"] {
         other.say(name);
         other.expect(&format!("--- error: the name {name} is taken"));
     }
     let mut other = other.named("alicia");
-    other.say("!nick Alic\u{435}");
-    other.expect("--- error: the name Alic\u{435} is taken");
+    for name in ["Alic\u{435}", "AIice"] {
+        other.say(&format!("!nick {name}"));
+        other.expect(&format!("--- error: the name {name} is taken"));
+    }
     // One's own name in another spelling is nobody else's.
     other.say("!nick Alicia");
     other.expect("*** alicia is now Alicia");
+    other.say("!nick Alicia");
+    other.expect("--- you are Alicia");
+    let _isabella = server.join("isabella");
+    let mut third = server.connect();
+    third.send("IsabeIIa\n");
+    third.expect_all([WELCOME, "--- error: the name IsabeIIa is taken"]);
 }
 
 /// Nothing that a terminal would obey gets through, and nothing that is harmless is changed.
@@ -655,17 +665,17 @@ fn a_session_says_where_its_reader_is() {
     let server = Server::start("--history 0");
     let mut bob = server.join("bob");
     let mut carol = server.join("carol");
-    let first = Session::open(&mut carol, "carol");
+    let first = Session::open(&mut carol);
     assert_eq!(first.position, "*** bob joined\n*** carol joined\n".len() as u64);
     bob.say("hi");
     carol.expect("bob: hi");
     carol.say("!who");
     carol.expect_all(["--- 2 online:", "---   bob, carol"]);
-    let second = Session::open(&mut carol, "carol");
+    let second = Session::open(&mut carol);
     assert_eq!(second.position, first.position + "bob: hi\n".len() as u64);
     assert_eq!(second.token, first.token);
     // Its own token is nobody else's.
-    assert_ne!(Session::open(&mut bob, "bob").token, first.token);
+    assert_ne!(Session::open(&mut bob).token, first.token);
 }
 
 /// Whoever comes back within the grace has missed nothing, and nobody else notices.
@@ -674,7 +684,7 @@ fn who_comes_back_has_missed_nothing() {
     let server = Server::start("--history 0");
     let mut bob = server.join("bob");
     let mut carol = server.join("carol");
-    let session = Session::open(&mut carol, "carol");
+    let session = Session::open(&mut carol);
     carol.reset();
     bob.send("one\ntwo\n");
     bob.expect_all(["*** carol joined", "bob: one", "bob: two"]);
@@ -686,25 +696,81 @@ fn who_comes_back_has_missed_nothing() {
     thief.expect_all([WELCOME, "--- error: the name carol is taken"]);
 
     let mut carol = session.resume(&server);
-    carol.expect_all(["bob: one", "bob: two", "--- resumed"]);
+    carol.expect_all(["bob: one", "bob: two", "--- resumed as carol, 0 heard"]);
     carol.say("back");
     carol.expect("carol: back");
     bob.expect("carol: back");
 }
 
-/// A connection that still hangs there is replaced without a word to anybody.
+/// A connection that still hangs there is replaced: it is told so, between two lines, and nobody else notices.
 #[test]
-fn a_ghost_is_replaced_without_a_word() {
+fn a_connection_that_hangs_is_replaced() {
     let server = Server::start("--history 0");
     let mut bob = server.join("bob");
-    let mut ghost = server.join("carol");
-    let session = Session::open(&mut ghost, "carol");
+    let mut hanging = server.join("carol");
+    let session = Session::open(&mut hanging);
     bob.send("one\n");
+    hanging.expect("bob: one");
     let mut carol = session.resume(&server);
-    carol.expect_all(["bob: one", "--- resumed"]);
-    assert!(ghost.rest().iter().all(|line| line == "bob: one"));
+    carol.expect_all(["bob: one", "--- resumed as carol, 0 heard"]);
+    assert_eq!(hanging.rest(), ["--- error: resumed elsewhere"]);
     carol.say("me again");
     bob.expect_all(["*** carol joined", "bob: one", "carol: me again"]);
+}
+
+/// Every line after the first `!session` counts, whatever it is, over all connections of the session: the count is told
+/// when asked for, and on coming back.
+#[test]
+fn every_line_of_a_session_counts() {
+    let server = Server::start("--history 0 --max-line 64");
+    let mut carol = server.join("carol");
+    carol.say("not counted");
+    assert_eq!(Session::open(&mut carol).heard, 0);
+    carol.send(format!("one\n\n!who\n!nonsense\n{}\n!msg nobody x\n", "y".repeat(100)));
+    assert_eq!(Session::open(&mut carol).heard, 7, "the question counts, too");
+    carol.say("!nick zoe");
+    let session = Session::open(&mut carol);
+    assert_eq!(session.heard, 9);
+    carol.send("half a line, which does not count");
+    carol.reset();
+    let mut carol = session.resume(&server);
+    carol.expect("--- resumed as zoe, 9 heard");
+    carol.say("ten");
+    carol.expect("zoe: ten");
+    assert_eq!(Session::open(&mut carol).heard, 11);
+}
+
+/// A name that belongs to a session is reserved for its owner for a time after they have left, but not if the session was
+/// never used.
+#[test]
+fn a_name_is_reserved() {
+    let server = Server::start("--history 0 --grace 0s --reserve 2s");
+    let mut bob = server.join("bob");
+    let mut carol = server.join("carol");
+    Session::open(&mut carol);
+    carol.reset();
+    bob.skip_to("*** carol left (connection lost)");
+    let mut carol = server.join("carol");
+    let session = Session::open(&mut carol);
+    carol.say("mine");
+    carol.expect("carol: mine");
+    carol.reset();
+    bob.skip_to("*** carol left (connection lost)");
+    let mut thief = server.connect();
+    thief.send("Carol\n");
+    thief.expect_all([WELCOME, "--- error: the name Carol belongs to someone who is away"]);
+    bob.send("!nick carol\n");
+    bob.expect("--- error: the name carol belongs to someone who is away");
+    let mut carol = session.resume(&server);
+    carol.skip_to("*** carol joined");
+    carol.reset();
+    retry(|| {
+        let mut other = server.connect();
+        other.say("Carol");
+        other.expect(WELCOME);
+        other.line().starts_with("--- you are Carol;").then_some(())
+    });
+    bob.skip_to("*** Carol joined");
 }
 
 /// Whoever does not come back is said to have left when the grace is over, and not before.
@@ -713,14 +779,14 @@ fn the_grace_runs_out() {
     let server = Server::start("--history 0 --grace 1s");
     let mut bob = server.join("bob");
     let mut carol = server.join("carol");
-    Session::open(&mut carol, "carol");
+    Session::open(&mut carol);
     let broke = Instant::now();
     carol.reset();
     bob.expect_all(["*** carol joined", "*** carol left (connection lost)"]);
     assert!(broke.elapsed() >= Duration::from_secs(1));
     // Any end without `!exit` is a break; without a session it is not.
     let mut carol = server.join("carol");
-    Session::open(&mut carol, "carol");
+    Session::open(&mut carol);
     carol.half_close();
     carol.rest();
     bob.expect_all(["*** carol joined", "*** carol left (connection lost)"]);
@@ -738,12 +804,17 @@ fn a_late_return_misses_nothing() {
     let server = Server::start("--history 0 --grace 0s");
     let mut bob = server.join("bob");
     let mut carol = server.join("carol");
-    let session = Session::open(&mut carol, "carol");
+    let session = Session::open(&mut carol);
     carol.reset();
     bob.skip_to("*** carol left (connection lost)");
     bob.send("one\n");
     let mut carol = session.resume(&server);
-    carol.expect_all(["*** carol left (connection lost)", "bob: one", "--- resumed", "*** carol joined"]);
+    carol.expect_all([
+        "*** carol left (connection lost)",
+        "bob: one",
+        "--- resumed as carol, 0 heard",
+        "*** carol joined",
+    ]);
     bob.expect_all(["bob: one", "*** carol joined"]);
     // Not while somebody else has the name, though.
     carol.reset();
@@ -761,7 +832,7 @@ fn what_is_not_kept_is_said_to_be_missed() {
     let server = Server::start("--history 0 --rate 0 --max-line 64 --scrollback 4KiB");
     let mut bob = server.join("bob");
     let mut carol = server.join("carol");
-    let session = Session::open(&mut carol, "carol");
+    let session = Session::open(&mut carol);
     let before = session.position;
     carol.reset();
     bob.expect("*** carol joined");
@@ -777,59 +848,69 @@ fn what_is_not_kept_is_said_to_be_missed() {
     let missed =
         line.strip_prefix("--- missed ").and_then(|rest| rest.strip_suffix(" bytes: more than the server keeps"));
     let missed: usize = missed.unwrap_or_else(|| panic!("{line}")).parse().unwrap();
-    let heard = carol.skip_to("--- resumed");
+    let heard = carol.skip_to("--- resumed as carol, 0 heard");
     assert!(!heard.is_empty() && missed > 0, "{missed}: {heard:?}");
     assert!(heard.iter().map(String::as_str).eq(log[missed..].lines()), "{missed} after {before}: {heard:?}");
 }
 
-/// A claim that is wrong in any way is refused in one private line and harms nobody.
+/// A token that is wrong in any way is refused in one private line and harms nobody.
 #[test]
-fn a_wrong_claim_harms_nobody() {
+fn a_wrong_token_harms_nobody() {
     let server = Server::start("--history 0");
     let mut bob = server.join("bob");
     let mut carol = server.join("carol");
-    let Session { token, position, .. } = Session::open(&mut carol, "carol");
-    let bobs = Session::open(&mut bob, "bob").token;
+    let Session { token, position, .. } = Session::open(&mut carol);
     let other = "0".repeat(32);
     let refused = "--- error: no such session; your first line is your name";
     for claim in [
-        format!("carol {other}@{position}"),
-        format!("carol {bobs}@{position}"),
-        format!("bob {token}@{position}"),
-        format!("dave {token}@{position}"),
-        format!("Carol {token}@{position}"),
-        format!("carol {token}@{}", position + 1),
-        format!("carol {token}@{}", position - 1),
-        format!("carol {token}@{}", u64::MAX),
+        format!("{other}@{position}"),
+        format!("{token}@-1"),
+        format!("{token}@"),
+        token.clone(),
+        format!("{}@{position}", &token[1..]),
+        format!("+{}@{position}", &token[1..]),
+        format!("{}@{position}", "é".repeat(16)),
+        format!("{token}@{position} and more"),
+        format!("carol {token}@{position}"),
     ] {
         let mut thief = server.connect();
-        thief.say(&claim);
+        thief.say(&format!("!resume {claim}"));
         thief.expect_all([WELCOME, refused]);
         // Another name may be tried, and what is refused can be tried only so often.
         thief.send("!exit\n");
         assert_eq!(thief.rest(), [""; 0], "{claim}");
     }
-    for nonsense in [
-        format!("carol {token}@{position}0000000000000000000000"),
-        format!("carol {token}@-1"),
-        format!("carol {token}@"),
-        format!("carol {token}"),
-        format!("carol {}@{position}", &token[1..]),
-        format!("carol  {token}@{position}"),
-        format!("carol +{}@{position}", &token[1..]),
-        format!("carol {}@{position}", "é".repeat(16)),
-        format!("carol {token}@{position} and more"),
-        format!("{token}@{position}"),
-    ] {
-        let mut thief = server.connect();
-        thief.say(&nonsense);
-        thief.expect(WELCOME);
-        let answer = thief.line();
-        assert!(answer.starts_with("--- error: "), "{nonsense}: {answer}");
-    }
     carol.say("still me");
     carol.expect("carol: still me");
-    bob.expect("carol: still me");
+    bob.skip_to("carol: still me");
+}
+
+/// A token that is right is never refused for its position: what cannot be served is missed, and what lies beyond the end
+/// is taken for the end.
+#[test]
+fn a_position_is_never_refused() {
+    let server = Server::start("--history 0");
+    let mut bob = server.join("bob");
+    let mut carol = server.join("carol");
+    let Session { token, position, .. } = Session::open(&mut carol);
+    bob.say("one");
+    carol.expect("bob: one");
+    let missed = "--- missed 8 bytes: more than the server keeps";
+    for (heard, (position, expected)) in (0..).zip([
+        (position.to_string(), Some("bob: one")),
+        ((position + 1).to_string(), Some(missed)),
+        ((position + 1000).to_string(), None),
+        (u64::MAX.to_string(), None),
+        ("9".repeat(40), None),
+    ]) {
+        let mut carol = server.connect();
+        carol.say(&format!("!resume {token}@{position}"));
+        carol.expect(WELCOME);
+        carol.expect_all(expected);
+        carol.expect(&format!("--- resumed as carol, {heard} heard"));
+        carol.say("!who");
+        carol.expect("--- 2 online:");
+    }
 }
 
 /// Guessing is no use: after ten refusals the connection is closed.
@@ -837,7 +918,7 @@ fn a_wrong_claim_harms_nobody() {
 fn guessing_is_cut_short() {
     let server = Server::start("");
     let mut thief = server.connect();
-    let guess = format!("carol {}@0\n", "0".repeat(32));
+    let guess = format!("!resume {}@0\n", "0".repeat(32));
     thief.send(guess.repeat(100));
     let answers = thief.rest();
     let refused = answers.iter().filter(|line| line.starts_with("--- error: no such session")).count();
@@ -850,28 +931,36 @@ fn guessing_is_cut_short() {
 fn an_exit_ends_the_session() {
     let server = Server::start("--history 0");
     let mut carol = server.join("carol");
-    let session = Session::open(&mut carol, "carol");
+    let session = Session::open(&mut carol);
     carol.say("!exit");
     assert_eq!(carol.rest(), ["*** carol left"]);
     session.resume(&server).expect("--- error: no such session; your first line is your name");
 }
 
-/// What a broken connection had sent, and the room had not heard yet, is forgotten when its owner comes back: the
-/// owner sends it again.
+/// What a broken connection had sent, and was not dealt with yet, is forgotten when its owner comes back: the count says
+/// from where on to send again.
 #[test]
 fn what_was_not_heard_is_forgotten() {
-    let server = Server::start("--history 0 --rate 1 --burst 5");
+    let server = Server::start("--history 0 --rate 20 --burst 20");
     let mut bob = server.join("bob");
-    let mut ghost = server.join("carol");
-    let session = Session::open(&mut ghost, "carol");
-    ghost.send(numbered(1000, ""));
-    ghost.skip_to("--- notice: you are sending too fast; your lines are delayed, none is lost");
+    let mut hanging = server.join("carol");
+    let session = Session::open(&mut hanging);
+    hanging.send(numbered(1000, ""));
+    hanging.skip_to("--- notice: you are sending too fast; your lines are delayed, none is lost");
     let mut carol = session.resume(&server);
-    let heard = carol.skip_to("--- resumed");
-    let count = heard.iter().filter(|line| line.starts_with("carol: ")).count();
+    let mut seen = 0;
+    let answer = loop {
+        let line = carol.line();
+        if line.starts_with("--- resumed as ") {
+            break line;
+        }
+        seen += usize::from(line.starts_with("carol: "));
+    };
+    assert_eq!(answer, format!("--- resumed as carol, {seen} heard"));
     carol.say("again");
-    let after = carol.skip_to("carol: again");
-    assert_eq!(after, [""; 0], "{count} were heard, then the connection was replaced");
+    let mut after = carol.skip_to("carol: again");
+    after.retain(|line| !line.starts_with("--- notice: "));
+    assert_eq!(after, [""; 0], "{seen} were heard, then the connection was replaced");
     bob.skip_to("carol: again");
 }
 
@@ -879,27 +968,29 @@ fn what_was_not_heard_is_forgotten() {
 
 /// What a client needs to come back.
 struct Session {
-    name: String,
     token: String,
     position: u64,
+    heard: u64,
 }
 
 impl Session {
-    /// Asks for a session. The next line that comes must be the answer.
+    /// Asks for a session, and skips to the answer.
     #[track_caller]
-    fn open(peer: &mut Peer, name: &str) -> Session {
+    fn open(peer: &mut Peer) -> Session {
         peer.say("!session");
         let line = peer.skip_to_start("--- session ");
-        let (token, position) = line["--- session ".len()..].split_once(" at ").expect("token and position");
+        let (token, rest) = line["--- session ".len()..].split_once(" at ").expect("token and position");
+        let (position, heard) = rest.strip_suffix(" heard").and_then(|rest| rest.split_once(", ")).expect("a count");
         assert!(token.len() == 32 && token.bytes().all(|b| b.is_ascii_hexdigit()), "{token}");
-        Session { name: name.into(), token: token.into(), position: position.parse().expect("a position") }
+        let number = |text: &str| text.parse().expect("a number");
+        Session { token: token.into(), position: number(position), heard: number(heard) }
     }
 
     /// Comes back over a new connection, which is greeted like any other.
     #[track_caller]
     fn resume(&self, server: &Server) -> Peer {
         let mut peer = server.connect();
-        peer.say(&format!("{} {}@{}", self.name, self.token, self.position));
+        peer.say(&format!("!resume {}@{}", self.token, self.position));
         peer.expect(WELCOME);
         peer
     }

@@ -2,8 +2,8 @@
 //! while bytes arrive cut anywhere and sockets take as many as they like.
 //!
 //! Each seed draws its own limits and its own chances of everything, with a ring of a few kilobytes and lines of a few
-//! bytes, so that wrapping, braking and letting go happen all the time. After every turn each reader's bytes are
-//! compared with a plain list of the lines that were said.
+//! bytes, so that wrapping, backpressure and disconnecting happen all the time. Every command is sent. After every turn each
+//! reader's bytes are compared with a plain list of the lines that were said.
 //!
 //! `GOTCP_SEED=17 cargo test --test simulation` runs one seed again; `GOTCP_SEEDS=1000000` runs that many.
 
@@ -17,9 +17,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use fastrand::Rng;
-use gotcp::room::limits::Limits;
-use gotcp::room::{Attention, Room, pace};
-use gotcp::server::exchange::Exchange;
+use gotcp::lobby::access::AccessLimits;
+use gotcp::lobby::limits::Limits;
+use gotcp::lobby::rate_limit::Rate;
+use gotcp::lobby::{ClientId, Lobby};
+use gotcp::room::place::Place;
+use gotcp::server::reactor::Reactor;
 use gotcp::server::slots;
 use mio::Token;
 use support::pipe::{Pipe, Wire};
@@ -43,8 +46,8 @@ fn every_reader_gets_what_it_is_owed() {
     }
     println!("{count} seeds: {tally:?}");
     // Schedules in which nothing goes wrong would prove nothing.
-    let Tally { lines, wraps, let_go, resets, slowed } = tally;
-    assert!([lines, wraps, let_go, resets, slowed].iter().all(|&count| count > 1000));
+    let Tally { lines, wraps, evicted, resets, slowed, whispers, renames } = tally;
+    assert!([lines, wraps, evicted, resets, slowed, whispers, renames].iter().all(|&count| count > 1000));
 }
 
 /// How often the interesting things happened.
@@ -52,18 +55,22 @@ fn every_reader_gets_what_it_is_owed() {
 struct Tally {
     lines: u64,
     wraps: u64,
-    let_go: u64,
+    evicted: u64,
     resets: u64,
     slowed: u64,
+    whispers: u64,
+    renames: u64,
 }
 
 impl Tally {
     fn add(&mut self, other: &Tally) {
         self.lines += other.lines;
         self.wraps += other.wraps;
-        self.let_go += other.let_go;
+        self.evicted += other.evicted;
         self.resets += other.resets;
         self.slowed += other.slowed;
+        self.whispers += other.whispers;
+        self.renames += other.renames;
     }
 }
 
@@ -82,6 +89,7 @@ struct Chances {
 
 /// Somebody who talks and listens, and knows exactly what to expect.
 struct Client {
+    /// What it joined as. Any other name that it takes begins with this, and an `n`.
     name: String,
     token: Token,
     pipe: Rc<RefCell<Pipe>>,
@@ -94,15 +102,19 @@ struct Client {
     heard: usize,
     /// Whether no more is sent.
     silent: bool,
-    /// Whether it asked for a session: its connection may break without its leaving.
-    has_session: bool,
+    /// Which of `sent` ask for a session. Whoever has one may be disconnected without leaving.
+    sessions: Vec<usize>,
+    /// How many of those were answered.
+    answered: usize,
+    /// The numbers of the last whispers that came, by sender.
+    whispers: HashMap<String, usize>,
     /// How much of `from_server` was looked at.
     checked: usize,
     /// Which line of the conversation comes next.
     next: Option<usize>,
     history: usize,
     greeted: bool,
-    let_go: bool,
+    evicted: bool,
     slowed: u64,
     /// Since when its socket has taken nothing.
     refused_since: Option<Duration>,
@@ -129,13 +141,16 @@ struct World {
     limits: Limits,
     capacity: u64,
     read_budget: usize,
-    exchange: Exchange<Wire>,
+    reactor: Reactor<Wire>,
     now: Duration,
     /// The conversation, as a plain list of lines, and where each starts.
     said: Vec<String>,
     starts: Vec<u64>,
     end: u64,
+    /// Who came, by the name they joined as, and the line that said so.
     stays: HashMap<String, (Stay, usize)>,
+    /// Who has which name by now.
+    names: HashMap<String, String>,
     clients: Vec<Client>,
     tally: Tally,
 }
@@ -159,10 +174,17 @@ impl World {
             scrollback: 0,
             max_line: rng.usize(24..64),
             history: rng.usize(0..8),
-            pace: if rng.bool() { pace::Limit::new(0, 1) } else { pace::Limit::new(rng.u32(5..200), rng.u32(1..20)) },
+            rate: if rng.bool() { Rate::new(0, 1) } else { Rate::new(rng.u32(5..200), rng.u32(1..20)) },
             login_timeout: millis(rng.u64(500..5000)),
             stall_timeout: millis(rng.u64(100..3000)),
             grace: millis(rng.u64(0..2000)),
+            reserve: millis(rng.u64(0..2000)),
+            access: AccessLimits {
+                clients: CLIENTS,
+                per_place: CLIENTS,
+                // Then all of them share the limit of one place.
+                count_loopback: rng.bool(),
+            },
         };
         limits.scrollback = limits.smallest_scrollback() << rng.u32(0..2);
         let read_budget = 1 << rng.usize(2..9);
@@ -170,19 +192,21 @@ impl World {
             let mut rng = rng.fork();
             move || rng.u128(..)
         });
-        let exchange = Exchange::new(Room::new(limits.clone(), tokens).expect("memory"), read_budget);
+        let lobby = Lobby::new(limits.clone(), tokens).expect("memory");
+        let reactor = Reactor::new(lobby, read_budget, limits.stall_timeout);
         World {
             rng,
             chances,
-            capacity: exchange.room.log().capacity() as u64,
+            capacity: reactor.lobby.room().scrollback().capacity() as u64,
             limits,
             read_budget,
-            exchange,
+            reactor,
             now: Duration::from_secs(1000),
             said: Vec::new(),
             starts: Vec::new(),
             end: 0,
             stays: HashMap::new(),
+            names: HashMap::new(),
             clients: Vec::new(),
             tally: Tally::default(),
         }
@@ -244,7 +268,8 @@ impl World {
         let window = self.rng.usize(0..=self.chances.gulp);
         let pipe = Rc::new(RefCell::new(Pipe { window, grain, ..Pipe::default() }));
         let wire = Wire(Rc::clone(&pipe));
-        let token = self.exchange.admit(None, self.now, |_| Ok::<_, ()>(wire)).expect("this socket opens");
+        let token = self.reactor.admit(Place::LOCALHOST, self.now, |_| Ok::<_, ()>(wire));
+        let token = token.expect("this socket opens").expect("there is room");
         let name = format!("c{}", self.clients.len());
         let mut client = Client {
             name: name.clone(),
@@ -255,12 +280,14 @@ impl World {
             sent_bytes: 0,
             heard: 0,
             silent: false,
-            has_session: false,
+            sessions: Vec::new(),
+            answered: 0,
+            whispers: HashMap::new(),
             checked: 0,
             next: None,
             history: 0,
             greeted: false,
-            let_go: false,
+            evicted: false,
             slowed: 0,
             refused_since: None,
             stuck: false,
@@ -277,10 +304,12 @@ impl World {
     /// Sends a line of one kind or another, and notes what everyone will read of it.
     fn speak(&mut self, at: usize) {
         let filler = "x".repeat(self.rng.usize(0..self.limits.max_line / 2));
+        let other = self.rng.usize(..self.clients.len());
         let client = &mut self.clients[at];
-        let (name, number) = (client.name.clone(), client.sent.len());
+        // What it is called by then is for the conversation to say.
+        let (name, number) = ("NAME", client.sent.len());
         let text = format!("{number}{filler}");
-        match self.rng.u8(0..16) {
+        match self.rng.u8(0..20) {
             0 => client.send(&format!("!me {text}\n"), Some(format!("* {name} {text}"))),
             1 => client.send(&format!("!!{text}\n"), Some(format!("{name}: !{text}"))),
             2 => client.send(&format!("{text}\r\n"), Some(format!("{name}: {text}"))),
@@ -290,10 +319,16 @@ impl World {
             6 => client.send(&format!("{}\n", "y".repeat(self.limits.max_line)), None),
             7 => client.send("!help\n", None),
             8 => client.send("!who\n", None),
-            9 if number % 8 == 0 => {
-                client.has_session = true;
+            9 if number % 4 == 0 => {
+                client.sessions.push(number);
                 client.send("!session\n", None);
             }
+            10 => client.send(&format!("!msg c{other} {text}\n"), None),
+            11 => client.send("/msg nobody psst\n", None),
+            12 if number % 2 == 0 => client.send(&format!("!nick {}n{number}\n", client.name), None),
+            13 => client.send(&format!("!nick {}\n", client.name), None),
+            14 => client.send(&format!("//{number}\n"), Some(format!("{name}: /{number}"))),
+            15 => client.send(&format!("/{number}\n"), Some(format!("{name}: /{number}"))),
             _ => client.send(&format!("{text}\n"), Some(format!("{name}: {text}"))),
         }
     }
@@ -302,7 +337,7 @@ impl World {
         let client = &mut self.clients[at];
         if count > 0 && !client.pipe.borrow().reset {
             client.pipe.borrow_mut().to_server.extend(client.outgoing.drain(..count));
-            self.exchange.note(client.token, true, false);
+            self.reactor.note(client.token, true, false);
         }
     }
 
@@ -313,7 +348,7 @@ impl World {
         pipe.window = pipe.window.max(window);
         // The edge: an event comes only where the socket had refused, and now takes something.
         if pipe.window > 0 && std::mem::take(&mut pipe.refused) {
-            self.exchange.note(client.token, false, true);
+            self.reactor.note(client.token, false, true);
         }
     }
 
@@ -325,16 +360,16 @@ impl World {
             return;
         }
         if exits {
-            client.send("!exit\nnot heard\n", None);
-        } else if !client.has_session {
+            client.send("!exit see you\nnot heard\n", None);
+        } else if client.sessions.is_empty() {
             let text = format!("{} last", client.sent.len());
-            client.send(&text, Some(format!("{}: {text}", client.name)));
+            client.send(&text, Some(format!("NAME: {text}")));
         }
         let rest = client.outgoing.len();
         self.deliver(at, rest);
         let client = &self.clients[at];
         client.pipe.borrow_mut().ended = true;
-        self.exchange.note(client.token, true, false);
+        self.reactor.note(client.token, true, false);
     }
 
     fn reset(&mut self, at: usize) {
@@ -342,7 +377,7 @@ impl World {
         client.silent = true;
         client.pipe.borrow_mut().reset = true;
         self.tally.resets += 1;
-        self.exchange.note(client.token, true, true);
+        self.reactor.note(client.token, true, true);
     }
 
     // ---- One turn, and what must be true after it ----
@@ -350,8 +385,9 @@ impl World {
     fn turn(&mut self) {
         let looked_at = self.now;
         self.now += Duration::from_micros(self.rng.u64(0..100));
-        self.exchange.turn(looked_at, self.now);
-        self.exchange.reap(looked_at, drop);
+        self.reactor.turn(looked_at, self.now);
+        self.reactor.reap(looked_at, drop);
+        self.reactor.lobby.check();
         self.hear();
         for at in 0..self.clients.len() {
             self.check(at);
@@ -360,7 +396,7 @@ impl World {
 
     /// Takes over what was said in this turn, and checks that it is what was sent.
     fn hear(&mut self) {
-        let log = self.exchange.room.log();
+        let log = self.reactor.lobby.room().scrollback();
         let bytes = log.pieces(self.end, log.end()).flatten().copied().collect();
         let text = String::from_utf8(bytes).expect("what is said is UTF-8");
         for line in text.split_inclusive('\n') {
@@ -379,23 +415,36 @@ impl World {
         if let ["***", name, "joined"] = words[..] {
             let before = self.stays.insert(name.into(), (Stay::Here, self.said.len()));
             assert_eq!(before, None, "{name} joins once");
+            self.names.insert(name.into(), name.into());
             return;
         }
         let name = words[usize::from(words[0].starts_with('*'))].trim_end_matches(':');
-        let (stay, _) = self.stays.get_mut(name).unwrap_or_else(|| panic!("{line}: nobody of that name"));
+        let owner = self.names.get(name).unwrap_or_else(|| panic!("{line}: nobody has that name")).clone();
+        let (stay, _) = self.stays.get_mut(&owner).expect("whoever has a name has joined");
         assert_eq!(*stay, Stay::Here, "{line}: from somebody who has left");
-        if let ["***", _, "left", ref reason @ ..] = words[..] {
-            *stay = Stay::Left { in_order: reason.is_empty() };
-            return;
+        match words[..] {
+            ["***", _, "left" | "left:", ref reason @ ..] => {
+                *stay = Stay::Left { in_order: reason.is_empty() || words[2] == "left:" };
+                self.names.remove(name);
+                return;
+            }
+            ["***", old, "is", "now", new] => {
+                self.names.remove(old);
+                let before = self.names.insert(new.into(), owner);
+                assert_eq!(before, None, "{new} is one person's name");
+                self.tally.renames += 1;
+                return;
+            }
+            _ => {}
         }
-        let client = &mut self.clients[name[1..].parse::<usize>().expect("a client's number")];
+        let client = &mut self.clients[owner[1..].parse::<usize>().expect("a client's number")];
         let unheard = &client.sent[client.heard..];
         let (skipped, expected) = unheard
             .iter()
             .enumerate()
             .find_map(|(at, (_, public))| public.as_ref().map(|public| (at, public)))
             .unwrap_or_else(|| panic!("{line}: never sent"));
-        assert_eq!(line, expected, "in the order in which it was sent");
+        assert_eq!(line, expected.replacen("NAME", name, 1), "in the order in which it was sent");
         client.heard += skipped + 1;
     }
 
@@ -424,15 +473,16 @@ impl World {
             assert!(public || private || history, "{}: {partial:?} is torn", client.name);
             assert!(!pipe.closed || pipe.reset || client.stuck, "{}: closed within a line", client.name);
         }
-        if !pipe.closed && !pipe.reset && !pipe.refused && self.exchange.room.is_pending(slots::index(client.token)) {
+        let id = ClientId(slots::index(client.token));
+        if !pipe.closed && !pipe.reset && !pipe.refused && self.reactor.lobby.is_pending(id) {
             // What the end of a turn brings about is written in the next one, which follows at once.
-            let next_turn = self.exchange.wake_at(self.now);
+            let next_turn = self.reactor.wake_at(self.now);
             assert!(next_turn.is_some_and(|at| at <= self.now), "{}: forgotten, its socket being ready", client.name);
         }
         // What was read and not heard is held in memory: no more of it than one reading and one line.
         let unheard = client.sent[client.heard..].iter().find(|(_, public)| public.is_some());
         if let Some(&(end, _)) = unheard.filter(|_| client.greeted && !pipe.closed) {
-            let listened_to = self.exchange.room.attention(slots::index(client.token), self.now) != Attention::Never;
+            let listened_to = !self.reactor.lobby.is_closing(id);
             let held = pipe.consumed.saturating_sub(end);
             let bound = self.read_budget + self.limits.max_line;
             assert!(!listened_to || held <= bound, "{}: {held} bytes held", client.name);
@@ -451,7 +501,7 @@ impl World {
         self.settle();
         for client in &self.clients {
             let pipe = client.pipe.borrow();
-            if pipe.closed || pipe.reset || client.let_go {
+            if pipe.closed || pipe.reset || client.evicted {
                 continue;
             }
             assert_eq!(client.checked, pipe.from_server.len(), "{}: a line is unfinished", client.name);
@@ -468,7 +518,7 @@ impl World {
                 self.open_window(at, usize::MAX / 2);
             }
             self.turn();
-            match self.exchange.wake_at(self.now) {
+            match self.reactor.wake_at(self.now) {
                 _ if self.clients.iter().any(|client| client.pipe.borrow().refused) => {}
                 Some(at) => self.now = self.now.max(at),
                 None => return,
@@ -483,8 +533,8 @@ impl World {
             self.leave(at);
         }
         self.settle();
-        assert!(self.exchange.is_empty(), "{} connections are left over", self.exchange.len());
-        assert_eq!(self.exchange.room.online(), 0);
+        assert!(self.reactor.is_empty(), "{} connections are left over", self.reactor.len());
+        assert_eq!(self.reactor.lobby.room().roster().len(), 0);
         for (name, (stay, _)) in &self.stays {
             assert_ne!(*stay, Stay::Here, "{name}");
         }
@@ -493,8 +543,9 @@ impl World {
                 self.stays.get(&client.name).is_some_and(|(stay, _)| *stay == Stay::Left { in_order: true });
             let unsaid = client.sent[client.heard..].iter().find(|(_, public)| public.is_some());
             assert!(!left_in_order || unsaid.is_none(), "{}: {unsaid:?} was not heard", client.name);
-            self.tally.let_go += u64::from(client.let_go);
+            self.tally.evicted += u64::from(client.evicted);
             self.tally.slowed += client.slowed;
+            self.tally.whispers += client.whispers.len() as u64;
         }
     }
 }
@@ -516,7 +567,7 @@ impl Client {
 
     /// A whole line has come: is it what comes next?
     fn read(&mut self, line: &str, conversation: &Conversation<'_>) {
-        assert!(!self.let_go, "{}: {line:?} after the farewell", self.name);
+        assert!(!self.evicted, "{}: {line:?} after the farewell", self.name);
         self.lines += 1;
         if let Some(text) = line.strip_prefix("--- ") {
             return self.read_private(text, conversation);
@@ -525,21 +576,21 @@ impl Client {
         let next = self.next.unwrap_or_else(|| self.first_line(conversation));
         assert_eq!(line, conversation.said[next], "{}: as it was said, and in its place", self.name);
         self.next = Some(next + 1);
-        let own = line.strip_prefix(&self.name).and_then(|rest| rest.strip_prefix(": "));
-        if let Some(text) = own.or(line.strip_prefix(&format!("* {} ", self.name))) {
-            self.in_order(text.trim_start_matches('!'));
+        let own = line.split_once(": ").or_else(|| line.strip_prefix("* ")?.split_once(' '));
+        if let Some((_, text)) = own.filter(|(name, _)| self.is_called(name)) {
+            self.in_order(text.trim_start_matches(['!', '/']));
         }
     }
 
     fn read_private(&mut self, text: &str, conversation: &Conversation<'_>) {
         if text == "error: you read too slowly" {
-            self.let_go = true;
+            self.evicted = true;
         } else if self.lines == 1 {
             assert_eq!(text, "welcome to gotcp: your first line is your name");
         } else if let Some(rest) = text.strip_suffix(" before you came:") {
             let count = rest.strip_prefix("the last ").expect("that is how it begins");
             self.history = count.split_once(' ').map_or(1, |(count, _)| count.parse().expect("a number"));
-        } else if let Some(rest) = text.strip_prefix("you are ") {
+        } else if let Some(rest) = text.strip_prefix("you are ").filter(|rest| rest.contains(';')) {
             assert!(rest.starts_with(&format!("{};", self.name)));
             let joined = conversation.stays[&self.name].1;
             let next = if self.history > 0 { self.next } else { Some(joined) };
@@ -547,12 +598,23 @@ impl Client {
             self.next = next;
             self.greeted = true;
         } else if let Some(rest) = text.strip_prefix("session ") {
-            let (_, position) = rest.split_once(" at ").expect("that is how it goes on");
+            let (_, rest) = rest.split_once(" at ").expect("that is how it goes on");
+            let (position, heard) = rest.strip_suffix(" heard").and_then(|rest| rest.split_once(", ")).expect("both");
+            let asked = self.sessions[self.answered] - self.sessions[0];
+            assert_eq!(heard.parse::<usize>().expect("a number"), asked, "{}: every line counts", self.name);
+            self.answered += 1;
             let next = self.next.expect("who has a session has a name");
             let expected = conversation.starts.get(next).copied().unwrap_or(conversation.end);
             assert_eq!(position.parse::<u64>().expect("a number"), expected, "{}: due where it says", self.name);
         } else if let Some(rest) = text.strip_prefix("error: unknown command !u") {
             self.in_order(rest);
+        } else if let Some((from, text)) = text.strip_prefix('[').and_then(|rest| rest.split_once(" to you] ")) {
+            let last = self.whispers.entry(from.into()).or_default();
+            let number = number_of(text);
+            assert!(number > *last, "{}: {from} whispers {number} after {last}", self.name);
+            *last = number;
+        } else if let Some((_, text)) = text.strip_prefix("[you to ").and_then(|rest| rest.split_once("] ")) {
+            self.in_order(text);
         } else if text.starts_with("notice: you are sending too fast") {
             self.slowed += 1;
         }
@@ -567,9 +629,19 @@ impl Client {
 
     /// What comes back of what was sent comes in the order in which it was sent, whether to everyone or to the sender.
     fn in_order(&mut self, text: &str) {
-        let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-        let number = text[..digits].parse().expect("lines are numbered");
+        let number = number_of(text);
         assert!(number > self.order, "{}: {number} after {}", self.name, self.order);
         self.order = number;
     }
+
+    /// Whether a name is one that this client has, had or will have.
+    fn is_called(&self, name: &str) -> bool {
+        name.strip_prefix(&self.name).is_some_and(|rest| rest.is_empty() || rest.starts_with('n'))
+    }
+}
+
+/// The number that a text begins with.
+fn number_of(text: &str) -> usize {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    text[..digits].parse().expect("lines are numbered")
 }

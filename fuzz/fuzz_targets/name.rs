@@ -1,28 +1,37 @@
-//! Every accepted name keeps the rules, and looking alike is the same from both sides.
+//! Every accepted name keeps the rules, and a look is one form of all that look alike.
 #![no_main]
 
-use gotcp::protocol::name::{Look, Name};
+use gotcp::protocol::name::{Look, MAX_BYTES, Name};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
     let (one, two) = bytes.iter().position(|&b| b == b'\n').map_or((bytes, &[][..]), |at| bytes.split_at(at));
-    let names = [one, two].map(Name::parse);
-    for name in names.iter().flatten() {
+    for name in [one, two].map(Name::parse).iter().flatten() {
         let text = name.as_str();
         assert!((1..=32).contains(&text.chars().count()));
         assert!(text.chars().all(|c| c.is_alphanumeric() || "_-.#".contains(c)), "{text:?}");
         assert!(text.starts_with(|c: char| c.is_alphanumeric() || c == '_'), "{text:?}");
         assert!(text.starts_with(name.base()) && !name.base().is_empty());
         assert_eq!(Name::parse(text.as_bytes()).as_ref(), Ok(name));
-        assert!(name.look().is_like(&name.look()));
-        for other in [text.to_lowercase(), text.to_uppercase()] {
-            // There are letters whose cases are several letters: then they are not the same name in another spelling.
-            if other.to_lowercase() == text.to_lowercase() {
-                assert!(Look::of(&other).is_like(&name.look()), "{text} and {other}");
-            }
-        }
+        assert_eq!(name.look(), Look::of(text));
+        // A name is found by what stands before its tag.
+        let tagged = text.len() > name.base().len();
+        assert!(!tagged || name.look().as_str().starts_with(&format!("{}#", Look::of(name.base()).as_str())));
     }
     // Anything may be looked for, a name or not.
-    let [one, two] = [one, two].map(|bytes| Look::of(&String::from_utf8_lossy(bytes)));
-    assert_eq!(one.is_like(&two), two.is_like(&one));
+    let [one, two] = [one, two].map(String::from_utf8_lossy);
+    let looks = [&one, &two].map(|text| Look::of(text));
+    for look in &looks {
+        assert_eq!(Look::of(look.as_str()), *look);
+    }
+    for border in ['#', '-', '.', '_'] {
+        let whole = Look::of(&format!("{one}{border}{two}"));
+        assert_eq!(whole.as_str(), format!("{}{border}{}", looks[0].as_str(), looks[1].as_str()));
+    }
+    let swapped: String = one.chars().map(swap_case_of_ascii).collect();
+    assert_eq!(Look::of(&swapped), looks[0], "{one:?}");
 });
+
+fn swap_case_of_ascii(c: char) -> char {
+    if c.is_ascii_lowercase() { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() }
+}

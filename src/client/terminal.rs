@@ -242,7 +242,7 @@ impl Desk<'_> {
 
 /// Whether a line that was typed asks to leave.
 fn is_exit(text: &str) -> bool {
-    !text.contains('\n') && command::Command::parse(text) == command::Command::Exit
+    !text.contains('\n') && command::is_exit(text.as_bytes())
 }
 
 /// Where the conversation is shown: above the prompt.

@@ -1,13 +1,13 @@
-//! `!` commands: what a user's line means.
+//! Commands: what a member's line means.
 
 use super::text::is_blank;
 
-/// What a line of a user who has a name means.
+/// What a line of someone who has a name means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command<'a> {
     /// Nothing: the line is blank.
     Nothing,
-    /// Any other line, and `!!x` for `!x`.
+    /// Any line that is no command; `!!x` says `!x`, and `//x` says `/x`.
     Say(&'a str),
     /// `!me TEXT`.
     Me(&'a str),
@@ -26,52 +26,86 @@ pub enum Command<'a> {
     Help,
     /// `!session`.
     Session,
-    /// `!exit`.
-    Exit,
+    /// `!exit`, and the words to leave with, if there are any.
+    Exit(&'a str),
     /// A command that lacks something: how it is used.
     Usage(&'static str),
     /// A word after `!` that is no command, with its `!`.
     Unknown(&'a str),
 }
 
-/// Every command with what it takes and does, in the order in which `!help` lists them. (`!session` is for programs.)
-pub const HELP: [(&str, &str); 7] = [
-    ("!help", "lists the commands"),
-    ("!who", "says who is here"),
-    ("!me TEXT", "says TEXT as something you do"),
-    ("!msg NAME TEXT", "tells TEXT to NAME alone"),
-    ("!nick NAME", "changes your name"),
-    ("!exit", "leaves"),
-    ("!!TEXT", "says \"!TEXT\""),
+/// A command as it is typed, explained and read.
+#[derive(Debug)]
+pub struct Spec {
+    /// What follows `!`; the first word is the one that `!help` shows.
+    pub words: &'static [&'static str],
+    /// How it is used.
+    pub usage: &'static str,
+    /// What it does; empty for what only programs use, which `!help` and Tab leave out, and which `/` does not reach.
+    pub does: &'static str,
+    /// Reads what follows the word; `None` where something is missing.
+    parse: for<'a> fn(&'a str) -> Option<Command<'a>>,
+}
+
+/// Every command, in the order in which `!help` lists them.
+pub static COMMANDS: [Spec; 7] = [
+    Spec { words: &["help"], usage: "!help", does: "lists the commands", parse: |_| Some(Command::Help) },
+    Spec { words: &["who"], usage: "!who", does: "says who is here", parse: |_| Some(Command::Who) },
+    Spec {
+        words: &["me"],
+        usage: "!me TEXT",
+        does: "says TEXT as something you do",
+        parse: |rest| required(rest).map(Command::Me),
+    },
+    Spec {
+        words: &["msg"],
+        usage: "!msg NAME TEXT",
+        does: "tells TEXT to NAME alone",
+        parse: |rest| {
+            let (to, text) = split_word(rest);
+            required(text).map(|text| Command::Msg { to, text })
+        },
+    },
+    Spec {
+        words: &["nick"],
+        usage: "!nick NAME",
+        does: "changes your name",
+        parse: |rest| required(rest).map(Command::Nick),
+    },
+    Spec {
+        words: &["exit", "quit"],
+        usage: "!exit [TEXT]",
+        does: "leaves, with TEXT as your last words",
+        parse: |rest| Some(Command::Exit(rest)),
+    },
+    Spec { words: &["session"], usage: "!session", does: "", parse: |_| Some(Command::Session) },
 ];
 
+impl Spec {
+    /// Whether the command is for people, not only for programs.
+    #[must_use]
+    pub fn is_for_people(&self) -> bool {
+        !self.does.is_empty()
+    }
+}
+
 impl<'a> Command<'a> {
-    /// Reads a line that has been made harmless. Words are told apart by blanks; the command itself in any case.
+    /// Reads a line that has been sanitised. The command's own word may be in any case.
     #[must_use]
     pub fn parse(line: &'a str) -> Command<'a> {
         if is_blank(line) {
             return Command::Nothing;
         }
-        let Some(rest) = line.strip_prefix('!') else {
-            return Command::Say(line);
-        };
-        if rest.starts_with('!') {
+        let Some(rest) = line.strip_prefix(['!', '/']) else { return Command::Say(line) };
+        let is_slash = line.starts_with('/');
+        if rest.starts_with(&line[..1]) {
             return Command::Say(rest);
         }
         let (word, rest) = split_word(rest);
-        match word.to_ascii_lowercase().as_str() {
-            "help" => Command::Help,
-            "who" => Command::Who,
-            "session" => Command::Session,
-            "exit" => Command::Exit,
-            "me" if rest.is_empty() => Command::Usage("!me TEXT"),
-            "me" => Command::Me(rest),
-            "nick" if rest.is_empty() => Command::Usage("!nick NAME"),
-            "nick" => Command::Nick(rest),
-            "msg" => match split_word(rest) {
-                (_, "") => Command::Usage("!msg NAME TEXT"),
-                (to, text) => Command::Msg { to, text },
-            },
+        match find(word) {
+            Some(spec) if !is_slash || spec.is_for_people() => (spec.parse)(rest).unwrap_or(Command::Usage(spec.usage)),
+            // People say paths.
+            _ if is_slash => Command::Say(line),
             _ => Command::Unknown(&line[..=word.len()]),
         }
     }
@@ -80,10 +114,18 @@ impl<'a> Command<'a> {
 /// Whether a line asks to leave. It does so before there is a name, too.
 #[must_use]
 pub fn is_exit(line: &[u8]) -> bool {
-    line.trim_ascii().eq_ignore_ascii_case(b"!exit")
+    matches!(Command::parse(&super::text::sanitise(line)), Command::Exit(_))
 }
 
-/// The first word, and what follows it without the blanks around.
+fn find(word: &str) -> Option<&'static Spec> {
+    COMMANDS.iter().find(|spec| spec.words.iter().any(|known| known.eq_ignore_ascii_case(word)))
+}
+
+fn required(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
+}
+
+/// The first word, and what follows it without the spaces around it.
 fn split_word(text: &str) -> (&str, &str) {
     let (word, rest) = text.split_once([' ', '\t']).unwrap_or((text, ""));
     (word, rest.trim_ascii())
@@ -99,13 +141,14 @@ mod tests {
         for (line, expected) in [
             ("hello", Command::Say("hello")),
             (" !who", Command::Say(" !who")),
-            ("/path/to/file", Command::Say("/path/to/file")),
             ("", Command::Nothing),
             (" \t ", Command::Nothing),
             ("!!exit", Command::Say("!exit")),
             ("!!!", Command::Say("!!")),
-            ("!exit", Command::Exit),
-            ("!EXIT ", Command::Exit),
+            ("!exit", Command::Exit("")),
+            ("!EXIT ", Command::Exit("")),
+            ("!exit see you ", Command::Exit("see you")),
+            ("!quit", Command::Exit("")),
             ("!Who", Command::Who),
             ("!help", Command::Help),
             ("!session", Command::Session),
@@ -123,10 +166,24 @@ mod tests {
         }
     }
 
-    /// Leaving needs no name.
+    /// A slash stands for `!` before exactly a command that people use, and before nothing else.
     #[test]
-    fn exit_is_read_from_raw_bytes() {
-        assert!(is_exit(b"!Exit") && is_exit(b" !exit \r"));
-        assert!(!is_exit(b"!exit now") && !is_exit(b"exit"));
+    fn reads_slashes() {
+        for (line, expected) in [
+            ("/msg bob SECRET", Command::Msg { to: "bob", text: "SECRET" }),
+            ("/MSG bob", Command::Usage("!msg NAME TEXT")),
+            ("/quit", Command::Exit("")),
+            ("/Exit bye", Command::Exit("bye")),
+            ("/who", Command::Who),
+            ("/path/to/file", Command::Say("/path/to/file")),
+            ("/session", Command::Say("/session")),
+            ("/whoami", Command::Say("/whoami")),
+            ("//msg bob", Command::Say("/msg bob")),
+            ("/!x", Command::Say("/!x")),
+            ("!/x", Command::Unknown("!/x")),
+            ("/", Command::Say("/")),
+        ] {
+            assert_eq!(Command::parse(line), expected, "{line:?}");
+        }
     }
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 
 use compact_str::CompactString;
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
 use unicode_security::skeleton;
 
 /// The longest name, in characters.
@@ -11,8 +13,17 @@ pub const MAX_CHARS: usize = 32;
 /// The longest name, in bytes: no character has more than four.
 pub const MAX_BYTES: usize = MAX_CHARS * 4;
 
+/// The most marks (vowel signs, points) that may follow one letter, counted in canonical decomposition.
+const MAX_MARKS: usize = 4;
+
 /// A name that fits the wire: 1 to [`MAX_CHARS`] letters and digits of any script and `_ - . #`, the first a letter, a
 /// digit or `_`. So no name can be taken for the start of a notice, and `NAME: ` can be told from what follows.
+///
+/// Letters and digits are what Unicode calls alphabetic or numeric. That includes vowel signs and other marks, but only
+/// after a letter or digit, at most [`MAX_MARKS`] on one, and none of them twice: a mark drawn over itself cannot be
+/// seen. It includes nothing that is ignored in display (general rule: `Default_Ignorable_Code_Point`). The Hangul
+/// fillers are left out for that reason, and so are conjoining Hangul vowels and finals, which have no width where no
+/// syllable is formed; the syllables themselves are letters.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Name(CompactString);
 
@@ -29,25 +40,32 @@ pub enum BadName {
     Start,
     /// Some character is none of those that a name may have.
     Character(char),
+    /// A mark that follows no letter or digit, or is one too many on it, or on it already.
+    Mark(char),
 }
 
 impl Name {
-    /// Reads a name; blanks around it do not count.
+    /// Reads a name; spaces around it do not count. Anything longer than [`MAX_BYTES`] costs no more than its length.
     ///
     /// # Errors
     /// Says what is wrong with it.
     pub fn parse(bytes: &[u8]) -> Result<Name, BadName> {
-        let text = str::from_utf8(bytes.trim_ascii()).map_err(|_| BadName::NotUtf8)?;
+        let bytes = bytes.trim_ascii();
+        if bytes.len() > MAX_BYTES {
+            return Err(BadName::TooLong);
+        }
+        let text = str::from_utf8(bytes).map_err(|_| BadName::NotUtf8)?;
         let first = text.chars().next().ok_or(BadName::Empty)?;
         if let Some(c) = text.chars().find(|&c| !may_be_in_name(c)) {
             return Err(BadName::Character(c));
         }
-        if matches!(first, '-' | '.' | '#') {
+        if matches!(first, '-' | '.' | '#') || is_combining_mark(first) {
             return Err(BadName::Start);
         }
         if text.chars().count() > MAX_CHARS {
             return Err(BadName::TooLong);
         }
+        check_marks(text)?;
         Ok(Name(text.into()))
     }
 
@@ -76,47 +94,51 @@ impl fmt::Display for Name {
     }
 }
 
-/// What a name looks like: two names are alike when they share either of two forms.
+/// What a name looks like: two names are alike exactly if their looks are equal.
 ///
-/// Both are confusable skeletons (Unicode TR 39, section 4) without case. They differ in what is done first: `folded`
-/// finds `ALICE` and `alice` alike, whose capital I and small l no skeleton would tell apart otherwise; `shown` finds
-/// `AIice` (with a capital I) and `Alice` alike, which a fold of the case would have told apart.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Look {
-    /// Case folded first.
-    pub folded: Box<str>,
-    /// Skeleton first, where that gives another form than `folded`.
-    pub shown: Option<Box<str>>,
-}
+/// The look is decided character by character: the confusable skeleton (Unicode TR 39, section 4), then its case, again
+/// until nothing changes. What looks alike always has one look. Two cases of a letter have one, too, except where they
+/// look like two different letters: Greek `Ν` is an n and `ν` a v, and n and v are not the same.
+///
+/// Of ASCII these fall together: the cases of each letter, `i l 1 |`, `o 0`, and `m` with `rn`.
+///
+/// `_ - . #` are their own looks, and no mark moves across them: the look of `carol#77a1f0` is that of `carol`, `#`, and
+/// that of `77a1f0`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Look(CompactString);
 
 impl Look {
-    /// The look of any text.
+    /// The look of any text. Its cost grows with the length of the text: nobody has to look at one that is longer than [`MAX_BYTES`].
     #[must_use]
     pub fn of(text: &str) -> Look {
-        let folded = skeleton_without_case(&text.to_lowercase());
-        let shown = skeleton_without_case(text);
-        Look { shown: (shown != folded).then_some(shown), folded }
+        if text.bytes().all(|b| b.is_ascii() && may_be_in_name(b.into())) {
+            return Look(look_of_ascii(text));
+        }
+        let mut look = fold(text);
+        loop {
+            let again = fold(&look);
+            if again == look {
+                return Look(look);
+            }
+            look = again;
+        }
     }
 
-    /// Both forms, the second only where it differs.
-    pub fn forms(&self) -> impl Iterator<Item = &str> {
-        std::iter::once(&*self.folded).chain(self.shown.as_deref())
-    }
-
-    /// Whether two names look alike.
+    /// The look as text, to be compared with others.
     #[must_use]
-    pub fn is_like(&self, other: &Look) -> bool {
-        self.forms().any(|form| other.forms().any(|theirs| form == theirs))
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 
 impl fmt::Display for BadName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            BadName::Empty => write!(f, "it is empty"),
+            BadName::Empty => write!(f, "the name is empty"),
             BadName::TooLong => write!(f, "it is longer than {MAX_CHARS} characters"),
             BadName::NotUtf8 => write!(f, "it is not UTF-8"),
             BadName::Start => write!(f, "it must start with a letter, a digit or _"),
+            BadName::Mark(c) => write!(f, "the mark U+{:04X} cannot stand where it is", u32::from(*c)),
             BadName::Character(' ') => write!(f, "it has a space in it"),
             BadName::Character(c) => {
                 write!(f, "it may have letters, digits and _ - . # only, not U+{:04X}", u32::from(*c))
@@ -130,14 +152,80 @@ impl std::error::Error for BadName {}
 fn may_be_in_name(c: char) -> bool {
     match c {
         '_' | '-' | '.' | '#' => true,
-        // The Hangul fillers are letters to Unicode and nothing at all to the eye.
-        '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}' => false,
+        // The Hangul fillers are letters to Unicode and nothing at all to the eye. Conjoining vowels and finals, from
+        // 1161 and from D7B0 on, have no width of their own.
+        '\u{115f}'..='\u{11ff}' | '\u{3164}' | '\u{d7b0}'..='\u{d7ff}' | '\u{ffa0}' => false,
         c => c.is_alphanumeric(),
     }
 }
 
-fn skeleton_without_case(text: &str) -> Box<str> {
-    skeleton(text).flat_map(char::to_lowercase).collect::<String>().into()
+fn check_marks(text: &str) -> Result<(), BadName> {
+    if text.is_ascii() {
+        return Ok(());
+    }
+    let mut carries_marks = false;
+    let mut marks: Vec<char> = Vec::new();
+    for c in text.nfd() {
+        if is_combining_mark(c) {
+            if !carries_marks || marks.len() == MAX_MARKS || marks.contains(&c) {
+                return Err(BadName::Mark(c));
+            }
+            marks.push(c);
+        } else {
+            carries_marks = c.is_alphanumeric();
+            marks.clear();
+        }
+    }
+    Ok(())
+}
+
+/// What [`fold`] comes to for characters of names in ASCII.
+fn look_of_ascii(text: &str) -> CompactString {
+    let mut look = CompactString::with_capacity(text.len());
+    for b in text.bytes() {
+        match b.to_ascii_lowercase() {
+            b'm' => look.push_str("rn"),
+            b => look.push(fold_char(b.into())),
+        }
+    }
+    look
+}
+
+/// Small letters alone would not do: where they look like no others, their capitals may, as with Cyrillic `л` and Greek
+/// `λ`. What is ASCII by now is the look already.
+fn fold(text: &str) -> CompactString {
+    let small: String = skeleton(text).map(fold_char).collect();
+    let capital = |c: char| if c.is_ascii() { c } else { single(c.to_uppercase()).unwrap_or(c) };
+    let capitals: String = small.chars().map(capital).collect();
+    skeleton(&capitals).map(fold_char).nfd().collect()
+}
+
+/// Takes the case from a character of a skeleton.
+fn fold_char(c: char) -> char {
+    match c.to_ascii_lowercase() {
+        'i' | '1' | '|' | 'ʟ' => 'l',
+        '0' => 'o',
+        // Small letters drawn as small capitals, and two whose cases part otherwise: Cyrillic ones above all.
+        'ᴀ' => 'a',
+        'ʙ' => 'b',
+        'ᴅ' => 'd',
+        'ᴇ' | 'ꞓ' => 'e',
+        'ɢ' => 'g',
+        'ʜ' => 'h',
+        'ᴊ' => 'j',
+        'ĸ' => 'k',
+        'ʍ' => 'm',
+        'ɴ' => 'n',
+        'ᴘ' => 'p',
+        'Γ' => 'r',
+        'ᴛ' => 't',
+        c => single(c.to_lowercase()).unwrap_or(c),
+    }
+}
+
+/// The only character, where there is one only: case is taken one character for one.
+fn single(mut chars: impl Iterator<Item = char>) -> Option<char> {
+    chars.next().filter(|_| chars.next().is_none())
 }
 
 #[cfg(test)]
@@ -182,22 +270,124 @@ mod tests {
         assert_eq!(Name::parse(b"\xff"), Err(BadName::NotUtf8));
     }
 
-    /// Two names that a reader could take for each other look alike; others do not.
+    /// A mark stands on a letter or digit, with few others, none of them twice.
+    #[test]
+    fn refuses_marks_that_cannot_be_told_apart() {
+        for text in ["\u{345}", "\u{93e}", "\u{93e}\u{928}"] {
+            assert_eq!(parse(text), Err(BadName::Start), "{text:?}");
+        }
+        for text in ["a_\u{345}", "a#\u{93e}", "न\u{93e}\u{93e}", "\u{1fb3}\u{345}"] {
+            assert!(matches!(parse(text), Err(BadName::Mark(_))), "{text:?}");
+        }
+        let stack = "א\u{5b0}\u{5b1}\u{5b2}\u{5b3}";
+        assert!(parse(stack).is_ok());
+        assert_eq!(parse(&format!("{stack}\u{5b4}")), Err(BadName::Mark('\u{5b4}')));
+    }
+
+    /// No character of a name is ignored in display.
+    #[test]
+    fn nothing_invisible_is_in_a_name() {
+        for c in ('\0'..=char::MAX).filter(|&c| may_be_in_name(c)) {
+            assert!(skeleton(c.encode_utf8(&mut [0; 4])).next().is_some(), "{c:?}");
+        }
+        for c in "\u{34f}\u{17b4}\u{17b5}\u{180b}\u{3164}\u{fe0f}\u{e0061}\u{e0100}\u{1161}\u{11a8}\u{d7b0}".chars() {
+            assert_eq!(parse(&format!("a{c}")), Err(BadName::Character(c)));
+        }
+    }
+
+    /// What is longer than any name is refused by its length alone.
+    #[test]
+    fn overlong_names_are_not_looked_at() {
+        let long = "\u{fdfa}".repeat(43);
+        assert_eq!(parse(&long), Err(BadName::TooLong));
+        assert_eq!(Name::parse(&[0xff; MAX_BYTES + 1]), Err(BadName::TooLong));
+    }
+
+    /// Names that a reader could take for each other have one look; others do not.
     #[test]
     fn finds_look_alikes() {
-        let alike = |a: &str, b: &str| Look::of(a).is_like(&Look::of(b));
-        for (a, b) in [
-            ("alice", "ALICE"),
-            ("alice", "\u{430}lice"),
-            ("Alice", "AIice"),
-            ("carol#0b9189", "carol#ob9189"),
-            ("modern", "rnodern"),
-            ("Ωmega", "ωMEGA"),
+        for names in [
+            &["alice", "aiice", "AIice", "ALICE", "a1ice", "a|ice", "\u{430}lice"][..],
+            &["isabella", "IsabeIIa", "1SABE11A"],
+            &["carol#0b9189", "carol#ob9189", "CAROL#OB9l89"],
+            &["modern", "rnodern", "MODERN", "RNODERN"],
+            &["Ωmega", "ωMEGA"],
+            &["Григорий", "григорий", "ГРИГОРИЙ"],
+            &["Владимир", "ВЛАДИМИР", "владимир"],
+            &["박", "\u{1107}\u{1161}\u{11a8}"],
         ] {
-            assert!(alike(a, b) && alike(b, a), "{a} and {b}");
+            for name in names {
+                assert_eq!(Look::of(name), Look::of(names[0]), "{name} and {}", names[0]);
+            }
         }
-        for (a, b) in [("alice", "alicia"), ("carol#0b9189", "carol#77a1f0"), ("박", "밖"), ("bob", "bоb2")] {
-            assert!(!alike(a, b), "{a} and {b}");
+        for (a, b) in [
+            ("alice", "alicia"),
+            ("carol#0b9189", "carol#77a1f0"),
+            ("박", "밖"),
+            ("bob", "bоb2"),
+            ("anna", "avva"),
+            ("nora", "noya"),
+        ] {
+            assert_ne!(Look::of(a), Look::of(b), "{a} and {b}");
         }
+    }
+
+    /// Of ASCII only these look alike: the cases of a letter, `i l 1`, and `o 0`; and `m` is `rn`. The short way to a look
+    /// and the long way agree.
+    #[test]
+    fn ascii_looks() {
+        let mut classes = std::collections::BTreeMap::<_, String>::new();
+        for c in ('\0'..='\x7f').filter(|&c| may_be_in_name(c)) {
+            let text = c.to_string();
+            let short = look_of_ascii(&text);
+            assert_eq!(short, fold(&fold(&text)), "{c}");
+            classes.entry(short).or_default().push(c);
+        }
+        let classes: Vec<&str> = classes.values().map(|class| &**class).filter(|class| class.len() != 1).collect();
+        let expected = "Aa Bb Cc Dd Ee Ff Gg Hh Jj Kk 1ILil Nn 0Oo Pp Qq Rr Mm Ss Tt Uu Vv Ww Xx Yy Zz";
+        assert_eq!(classes.join(" "), expected);
+    }
+
+    /// A look is found for every character, in a name or not, and is its own look: what is typed cannot keep us busy.
+    #[test]
+    fn every_character_has_a_look() {
+        for c in ('\0'..=char::MAX).filter(|&c| u32::from(c) < 0x3400 || !c.is_alphabetic()) {
+            if u32::from(c) >= 0x2_0000 && u32::from(c) % 64 != 0 {
+                continue;
+            }
+            let look = Look::of(c.encode_utf8(&mut [0; 4]));
+            assert_eq!(Look::of(look.as_str()), look, "{c:?}");
+        }
+    }
+
+    /// Of every character: its skeleton looks the same, a look looks like itself, and borders stay where they are. Its
+    /// other case looks the same, with the exceptions that are listed.
+    #[test]
+    fn a_look_is_one_form_of_all_that_look_alike() {
+        let look = |text: &str| Look::of(text).0;
+        let mut parted = String::new();
+        for c in ('\0'..=char::MAX).filter(|&c| may_be_in_name(c)) {
+            // Ideographs and syllables have neither case nor anything else of interest, and are most of the characters.
+            if matches!(c, '\u{3400}'..='\u{9fff}' | '\u{ac00}'..='\u{d7a3}' | '\u{17000}'..='\u{18fff}' | '\u{20000}'..)
+                && u32::from(c) % 64 != 0
+            {
+                continue;
+            }
+            let text = c.to_string();
+            let expected = look(&text);
+            assert_eq!(look(&skeleton(&text).collect::<String>()), expected, "{c:?}");
+            assert_eq!(look(&expected), expected, "{c:?}");
+            for border in ['#', '-', '.', '_'] {
+                assert_eq!(look(&format!("{c}{border}{c}")), format!("{expected}{border}{expected}"), "{c:?}");
+            }
+            let is_whole = single(text.nfd()).is_some();
+            for other in [single(c.to_lowercase()), single(c.to_uppercase())].into_iter().flatten() {
+                if is_whole && look(other.encode_utf8(&mut [0; 4])) != expected {
+                    parted.push(c);
+                }
+            }
+        }
+        let known = "ÐðſƁƉƊƑƒƓƘƙƤƥƬƭƳƴƼƽɌɍɓɖɗɠ\u{345}ΒΓΗΝΣΥβγηνσυϐϬϭБбՅՊՌյպռᲄⲜⲝⲶⲷⳀⳁⳜⳝꚌꚍꞞꞟꞴꞵ𑢦𑢨𑢵𑢷𑢼𑣆𑣈𑣕𑣗𑣜";
+        assert_eq!(parted, known);
     }
 }

@@ -7,7 +7,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::command::HELP;
+use super::command::COMMANDS;
 use super::name::BadName;
 
 /// What begins a line about the room.
@@ -29,7 +29,9 @@ pub enum Public<'a> {
     Joined(&'a str),
     /// Someone left of their own accord.
     Left(&'a str),
-    /// Someone left for another reason.
+    /// Someone left with last words.
+    LeftSaying(&'a str, &'a str),
+    /// Someone left for a reason of the server's.
     LeftBecause(&'a str, &'a str),
     /// Someone has another name.
     Renamed {
@@ -48,6 +50,7 @@ impl fmt::Display for Public<'_> {
         match self {
             Public::Joined(name) => write!(f, "{name} joined"),
             Public::Left(name) => write!(f, "{name} left"),
+            Public::LeftSaying(name, words) => write!(f, "{name} left: {words}"),
             Public::LeftBecause(name, reason) => write!(f, "{name} left ({reason})"),
             Public::Renamed { old, new } => write!(f, "{old} is now {new}"),
             Public::ShuttingDown => write!(f, "the server is shutting down"),
@@ -72,15 +75,24 @@ pub enum Private<'a> {
         /// How many lines follow.
         lines: usize,
     },
+    /// The answer to `!nick` with the name that one has.
+    StillNamed(&'a str),
     /// The answer to `!session`, due exactly at `position`.
     Session {
-        /// What the owner of the name must show to come back.
+        /// What the session's owner shows to come back.
         token: &'a str,
         /// How far this reader has read.
         position: u64,
+        /// How many lines of the session have been dealt with.
+        heard: u64,
     },
     /// The end of what was missed.
-    Resumed,
+    Resumed {
+        /// What the session's owner is called by now.
+        name: &'a str,
+        /// How many lines of the session have been dealt with.
+        heard: u64,
+    },
     /// Part of what was missed is gone.
     Missed {
         /// How many bytes.
@@ -130,6 +142,8 @@ pub enum Error<'a> {
     BadName(BadName),
     /// May try again.
     NameTaken(&'a str),
+    /// The name is kept for the owner of a session; may try again.
+    NameReserved(&'a str),
     /// Name after name was refused; closed.
     TooManyNames,
     /// The first line is meant for a server of another kind, which this is not; closed.
@@ -148,8 +162,12 @@ pub enum Error<'a> {
     SeveralCalled(&'a str),
     /// That person's connection is broken just now; the connection stays.
     Unreachable(&'a str),
-    /// Let go.
+    /// A whisper for someone for whom too much waits already; the connection stays.
+    ReadsTooSlowly(&'a str),
+    /// This reader is too far behind; closed.
     ReadTooSlowly,
+    /// The session was resumed over another connection; closed.
+    ResumedElsewhere,
 }
 
 impl fmt::Display for Private<'_> {
@@ -162,8 +180,9 @@ impl fmt::Display for Private<'_> {
             }
             Private::History { lines: 1 } => write!(f, "the last line before you came:"),
             Private::History { lines } => write!(f, "the last {lines} lines before you came:"),
-            Private::Session { token, position } => write!(f, "session {token} at {position}"),
-            Private::Resumed => write!(f, "resumed"),
+            Private::StillNamed(name) => write!(f, "you are {name}"),
+            Private::Session { token, position, heard } => write!(f, "session {token} at {position}, {heard} heard"),
+            Private::Resumed { name, heard } => write!(f, "resumed as {name}, {heard} heard"),
             Private::Missed { bytes } => write!(f, "missed {bytes} bytes: more than the server keeps"),
             Private::Help { usage, does } => write!(f, "{usage:<15}  {does}"),
             Private::Online(count) => write!(f, "{count} online:"),
@@ -188,6 +207,7 @@ impl fmt::Display for Error<'_> {
             Error::NoName(timeout) => write!(f, "no name within {}", humantime::format_duration(*timeout)),
             Error::BadName(reason) => write!(f, "bad name: {reason}"),
             Error::NameTaken(name) => write!(f, "the name {name} is taken"),
+            Error::NameReserved(name) => write!(f, "the name {name} belongs to someone who is away"),
             Error::TooManyNames => write!(f, "too many bad names"),
             Error::NotA(server) => write!(f, "bad name: this is a chat, not {server}"),
             Error::BadSession => write!(f, "no such session; your first line is your name"),
@@ -199,14 +219,18 @@ impl fmt::Display for Error<'_> {
             Error::NobodyCalled(name) => write!(f, "nobody here is called {name}"),
             Error::SeveralCalled(name) => write!(f, "more than one here is called {name}; add the tag"),
             Error::Unreachable(name) => write!(f, "{name} has lost the connection; try again later"),
+            Error::ReadsTooSlowly(name) => write!(f, "{name} reads too slowly; try again later"),
             Error::ReadTooSlowly => write!(f, "you read too slowly"),
+            Error::ResumedElsewhere => write!(f, "resumed elsewhere"),
         }
     }
 }
 
 /// The lines that `!help` answers with.
 pub fn help() -> impl Iterator<Item = Private<'static>> {
-    HELP.iter().map(|&(usage, does)| Private::Help { usage, does })
+    let listed = COMMANDS.iter().filter(|spec| spec.is_for_people());
+    let listed = listed.map(|spec| Private::Help { usage: spec.usage, does: spec.does });
+    listed.chain([Private::Help { usage: "!!TEXT", does: "says \"!TEXT\"" }])
 }
 
 #[cfg(test)]
@@ -220,8 +244,9 @@ mod tests {
         for (notice, line) in [
             (Private::Welcome, "--- welcome to gotcp: your first line is your name"),
             (Private::Named { name: "bob", online: 3 }, "--- you are bob; 3 online; !help lists the commands"),
-            (Private::Session { token: "00ff", position: 7 }, "--- session 00ff at 7"),
-            (Private::Resumed, "--- resumed"),
+            (Private::Session { token: "00ff", position: 7, heard: 3 }, "--- session 00ff at 7, 3 heard"),
+            (Private::Resumed { name: "bob", heard: 3 }, "--- resumed as bob, 3 heard"),
+            (Private::StillNamed("bob"), "--- you are bob"),
             (Private::Missed { bytes: 9 }, "--- missed 9 bytes: more than the server keeps"),
             (Private::WhisperFrom { from: "carol#0b9189", text: "hi" }, "--- [carol#0b9189 to you] hi"),
             (Private::WhisperTo { to: "bob#77a1f0", text: "hi" }, "--- [you to bob#77a1f0] hi"),
@@ -233,8 +258,11 @@ mod tests {
             (Error::Full(10), "the server is full (10 connections); try again later"),
             (Error::TooManyFromAddress(4), "too many connections from your address (4)"),
             (Error::NoName(30 * second), "no name within 30s"),
-            (Error::BadName(BadName::Empty), "bad name: it is empty"),
+            (Error::BadName(BadName::Empty), "bad name: the name is empty"),
             (Error::NameTaken("bob"), "the name bob is taken"),
+            (Error::NameReserved("bob"), "the name bob belongs to someone who is away"),
+            (Error::ReadsTooSlowly("bob"), "bob reads too slowly; try again later"),
+            (Error::ResumedElsewhere, "resumed elsewhere"),
             (Error::LineTooLong(65536), "a line longer than 65536 bytes was dropped"),
             (Error::UnknownCommand("!x"), "unknown command !x; !help lists the commands, !!x says the text \"!x\""),
             (Error::ReadTooSlowly, "you read too slowly"),
@@ -244,6 +272,7 @@ mod tests {
         for (notice, line) in [
             (Public::Joined("bob"), "*** bob joined"),
             (Public::Left("bob"), "*** bob left"),
+            (Public::LeftSaying("bob", "bye all"), "*** bob left: bye all"),
             (Public::LeftBecause("bob", CONNECTION_LOST), "*** bob left (connection lost)"),
             (Public::Renamed { old: "bob", new: "rob" }, "*** bob is now rob"),
             (Public::ShuttingDown, "*** the server is shutting down"),

@@ -1,269 +1,412 @@
-//! Who is here: names, and the sessions that let their owners come back.
+//! Who is in the room, and who may come back: people by name and by session.
 
-use std::collections::HashMap;
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
-use std::num::NonZeroUsize;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use constant_time_eq::constant_time_eq;
-use lru::LruCache;
 use slab::Slab;
 
-use super::Id;
+use super::place::Place;
+use super::session::SessionId;
 use crate::protocol::name::{Look, Name};
 
-/// How many sessions are remembered of people who are no longer here.
-const PAST_SESSIONS: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
+/// Sessions that are remembered of people who have left.
+pub const PAST_SESSIONS: usize = 10_000;
+/// How many of those may be from one place. Beyond it a place forgets its own oldest one, so nobody can make the room
+/// forget the sessions of others.
+pub const PAST_SESSIONS_PER_PLACE: usize = 1_000;
 
-/// A member's place in the roster.
-pub type Key = usize;
+/// A person's number. It is used again once the person is forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PersonKey(u32);
 
-/// Someone who is in the room, connected or expected back.
+/// One connection of a person to the room. Its number is never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Seat {
+    /// Who sits there.
+    pub person: PersonKey,
+    /// Which of all seats so far it is.
+    pub number: u64,
+}
+
+/// Someone who is in the room, or may come back to it.
 #[derive(Debug)]
-pub struct Member {
+pub struct Person {
     /// What everyone calls them.
     pub name: Name,
-    /// Whether they can be reached.
+    /// Where they came from last.
+    pub place: Place,
+    /// The number of the latest seat.
+    pub seat: u64,
+    /// Whether they are in the room.
     pub presence: Presence,
-    /// What they come back with, if they ever asked for it.
-    pub session: Option<Token>,
-    /// What the name looks like without its tag.
-    base: Hint,
+    /// What they can come back to, if they ever asked for it.
+    pub session: Option<Box<Session>>,
 }
 
-/// A little of each form of a look. Looks that are alike have one of them in common; of those that are not, so few have
-/// that each can be looked at closely.
-type Hint = [u16; 2];
-
-/// Whether a member can be reached.
+/// Whether someone is in the room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Presence {
-    /// Over this connection.
-    Here(Id),
-    /// The connection broke; the name is kept until `back_by`.
+    /// Connected.
+    Here,
+    /// The connection broke, and the room has not been told: they have a grace to come back in.
     Away {
-        /// When the name is given up.
+        /// Until when.
         back_by: Duration,
     },
-    /// Gone, and about to be announced as such.
-    Leaving,
+    /// The room was told that they have left. Only the session is remembered.
+    Gone {
+        /// Which of all that have gone so far this one was.
+        order: u64,
+    },
 }
 
-/// The secret of a session: 128 random bits, written as 32 hexadecimal digits.
-#[derive(Clone, Copy, Debug)]
-pub struct Token([u8; 16]);
-
-impl Token {
-    /// A token of random bits.
-    #[must_use]
-    pub fn new(random: u128) -> Token {
-        Token(random.to_be_bytes())
-    }
-
-    /// Reads 32 hexadecimal digits.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Token> {
-        let is_token = text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit());
-        is_token.then(|| u128::from_str_radix(text, 16).map(Token::new).ok())?
-    }
-
-    /// Compares in a time that does not depend on where the two differ.
-    #[must_use]
-    pub fn is_equal(&self, other: &Token) -> bool {
-        constant_time_eq(&self.0, &other.0)
-    }
-}
-
-impl std::fmt::Display for Token {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:032x}", u128::from_be_bytes(self.0))
-    }
-}
-
-/// Everyone who is in the room.
-///
-/// Invariant: every form of every member's look leads to that member in `looks`, and nothing else is in there. So no
-/// two members look alike.
-///
-/// Of a form only its hash is kept. That two of them have the same 64 bits will not happen by chance, and nobody can
-/// bring it about who does not know the hasher's keys; it would make two names count as alike, and no more.
+/// What someone can come back to.
 #[derive(Debug)]
-pub struct Roster {
-    members: Slab<Member>,
-    looks: HashMap<u64, Key>,
-    hasher: RandomState,
-    past: LruCache<Name, Token>,
+pub struct Session {
+    /// What tells it from others.
+    pub id: SessionId,
+    /// How many lines of it have been dealt with.
+    pub heard: u64,
+    /// Until when the name is reserved for its owner once they are gone.
+    pub reserved_until: Duration,
 }
 
-/// Whom a name that somebody typed stands for.
+/// Whom a typed name stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
     /// This one.
-    Member(Key),
+    Person(PersonKey),
     /// Nobody.
     Nobody,
-    /// More than one whose name before the tag it is.
+    /// More than one whose name begins with it, up to a `#`.
     Several,
 }
 
-impl Default for Roster {
-    fn default() -> Self {
-        Roster {
-            members: Slab::new(),
-            looks: HashMap::new(),
-            hasher: RandomState::new(),
-            past: LruCache::new(PAST_SESSIONS),
-        }
-    }
+/// Why a name cannot be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claimed {
+    /// By someone in the room.
+    Taken,
+    /// By the owner of a session who has left.
+    Reserved,
+}
+
+/// Everyone who is in the room, or may come back.
+///
+/// ```text
+///             add                        retire
+///   (nobody) ─────> Here / Away, in `names` ─────> Gone, in `past` and, for as long as the name is theirs, in `reserved`
+///                        ^    remove: forgotten      │
+///                        └──────── revive ───────────┘
+/// ```
+///
+/// Invariant: each look is in one of `names` and `reserved` at most, and leads to the person whose name has it. So no two
+/// people have names that look alike. [`Roster::check`] asserts it.
+///
+/// Nothing here depends on the order in which a `HashMap` happens to have its entries.
+#[derive(Debug, Default)]
+pub struct Roster {
+    people: Slab<Person>,
+    names: BTreeMap<Look, PersonKey>,
+    reserved: HashMap<Look, PersonKey>,
+    sessions: HashMap<SessionId, PersonKey>,
+    past: BTreeMap<u64, PersonKey>,
+    places: HashMap<Place, Tally>,
+    seats: u64,
+}
+
+/// Who comes from one place.
+#[derive(Debug, Default)]
+struct Tally {
+    /// How many are in the room.
+    present: usize,
+    /// Who has gone, by the order in which they did.
+    past: BTreeSet<u64>,
 }
 
 impl Roster {
-    /// Makes room for so many members. The looks stay out of it: theirs would be spread over all that is reserved.
-    pub fn reserve(&mut self, members: usize) {
-        self.members.reserve(members);
-    }
-
-    /// How many are here.
+    /// How many are in the room, those included whose connections broke a moment ago.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.members.len()
+        self.names.len()
     }
 
-    /// Whether nobody is here.
+    /// How many of those came from one place.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.members.is_empty()
+    pub fn present_from(&self, place: Place) -> usize {
+        self.places.get(&place).map_or(0, |tally| tally.present)
     }
 
-    /// A member who is here.
+    /// Someone who is known.
     #[must_use]
-    pub fn member(&self, key: Key) -> &Member {
-        &self.members[key]
+    pub fn person(&self, key: PersonKey) -> &Person {
+        &self.people[key.index()]
     }
 
-    /// A member who is here, to be changed. (The name is changed by [`Roster::rename`].)
-    pub fn member_mut(&mut self, key: Key) -> &mut Member {
-        &mut self.members[key]
+    /// Whoever sits in a seat, if it is still theirs and they are connected.
+    pub fn seated(&mut self, seat: Seat) -> Option<&mut Person> {
+        let person = self.people.get_mut(seat.person.index())?;
+        (person.seat == seat.number && person.presence == Presence::Here).then_some(person)
     }
 
-    /// Whose name it is, or looks like.
+    /// Whoever was disconnected from a seat, if they are not back and the room has not been told.
     #[must_use]
-    pub fn like(&self, look: &Look) -> Option<Key> {
-        look.forms().find_map(|form| self.looks.get(&self.hasher.hash_one(form))).copied()
+    pub fn is_away(&self, seat: Seat) -> bool {
+        let person = self.people.get(seat.person.index());
+        person.is_some_and(|person| person.seat == seat.number && matches!(person.presence, Presence::Away { .. }))
     }
 
-    /// Whose name it is, to the letter.
+    /// Whose session it is.
     #[must_use]
-    pub fn called(&self, name: &Name) -> Option<Key> {
-        self.like(&name.look()).filter(|&key| self.members[key].name == *name)
+    pub fn owner_of(&self, session: &SessionId) -> Option<PersonKey> {
+        self.sessions.get(session).copied()
     }
 
-    /// Whom a typed name stands for: a whole name, or the part before the tag where that fits one person only.
+    /// Whom a typed name stands for: the whole name, or the part of it before a `#` where that fits one person only.
     #[must_use]
     pub fn find(&self, typed: &str) -> Found {
         let look = Look::of(typed);
-        if let Some(key) = self.like(&look) {
-            return Found::Member(key);
+        if let Some(&key) = self.names.get(&look) {
+            return Found::Person(key);
         }
-        let hint = self.hint(&look);
-        let mut fitting = self.members.iter().filter(|(_, member)| {
-            member.base.iter().any(|part| hint.contains(part)) && Look::of(member.name.base()).is_like(&look)
-        });
+        let start = Look::of(&format!("{typed}#"));
+        let mut fitting = self.names.range(&start..).take_while(|(look, _)| look.as_str().starts_with(start.as_str()));
         match (fitting.next(), fitting.next()) {
             (None, _) => Found::Nobody,
-            (Some((key, _)), None) => Found::Member(key),
+            (Some((_, &key)), None) => Found::Person(key),
             (Some(_), Some(_)) => Found::Several,
         }
     }
 
-    /// Takes someone in whose name nobody here looks like.
-    pub fn add(&mut self, name: Name, guest: Id, session: Option<Token>) -> Key {
-        let look = name.look();
-        let base = self.base_hint(&name);
-        let key = self.members.insert(Member { name, presence: Presence::Here(guest), session, base });
-        self.enter_look(&look, key);
-        key
-    }
-
-    /// Gives a member another name, which nobody else here looks like; answers the old one.
-    pub fn rename(&mut self, key: Key, name: Name) -> Name {
-        self.remove_look(&self.members[key].name.look());
-        self.enter_look(&name.look(), key);
-        self.members[key].base = self.base_hint(&name);
-        std::mem::replace(&mut self.members[key].name, name)
-    }
-
-    /// Lets someone go.
-    pub fn remove(&mut self, key: Key) -> Member {
-        let member = self.members.remove(key);
-        self.remove_look(&member.name.look());
-        member
-    }
-
-    /// Keeps the session of someone who has gone, in place of the oldest one if there are too many.
-    pub fn remember(&mut self, name: Name, session: Token) {
-        self.past.put(name, session);
-    }
-
-    /// Takes a session out of the remembered ones, if `token` is the one that belongs to the name.
-    pub fn recall(&mut self, name: &Name, token: &Token) -> Option<Token> {
-        self.past.peek(name).filter(|session| session.is_equal(token))?;
-        self.past.pop(name)
-    }
-
-    /// Everyone's name, in alphabetical order.
+    /// Why a name cannot be had at the time `now` by anyone but its present owner, if it cannot.
     #[must_use]
-    pub fn names(&self) -> Vec<&str> {
-        let mut names: Vec<&str> = self.members.iter().map(|(_, member)| member.name.as_str()).collect();
-        names.sort_unstable();
-        names
+    pub fn claimed(&self, name: &Name, now: Duration) -> Option<(Claimed, PersonKey)> {
+        let look = name.look();
+        if let Some(&key) = self.names.get(&look) {
+            return Some((Claimed::Taken, key));
+        }
+        let &key = self.reserved.get(&look)?;
+        let session = self.person(key).session.as_ref().expect("only sessions reserve names");
+        (session.reserved_until > now).then_some((Claimed::Reserved, key))
     }
 
-    fn base_hint(&self, name: &Name) -> Hint {
-        self.hint(&Look::of(name.base()))
+    /// Takes someone in under a name that nobody has. A reservation of it that has expired ends here.
+    pub fn add(&mut self, name: Name, place: Place) -> Seat {
+        let look = name.look();
+        self.reserved.remove(&look);
+        let number = self.next_seat();
+        let person = Person { name, place, seat: number, presence: Presence::Here, session: None };
+        let person = PersonKey::new(self.people.insert(person));
+        self.names.insert(look, person);
+        self.places.entry(place).or_default().present += 1;
+        Seat { person, number }
     }
 
-    fn hint(&self, look: &Look) -> Hint {
-        let mut parts = look.forms().map(|form| (self.hasher.hash_one(form) & 0xffff) as u16);
-        let folded = parts.next().expect("a look has a form");
-        [folded, parts.next().unwrap_or(folded)]
+    /// Gives someone in the room another name, which nobody else has; returns the old one.
+    pub fn rename(&mut self, key: PersonKey, name: Name) -> Name {
+        let old = std::mem::replace(&mut self.people[key.index()].name, name);
+        self.names.remove(&old.look());
+        let look = self.person(key).name.look();
+        self.reserved.remove(&look);
+        self.names.insert(look, key);
+        old
     }
 
-    fn enter_look(&mut self, look: &Look, key: Key) {
-        for form in look.forms() {
-            let taken = self.looks.insert(self.hasher.hash_one(form), key);
-            debug_assert_eq!(taken, None, "two names look alike: {form}");
+    /// Opens a session for someone who has none.
+    pub fn open_session(&mut self, key: PersonKey, id: SessionId) {
+        let session = Session { id, heard: 0, reserved_until: Duration::ZERO };
+        self.people[key.index()].session = Some(Box::new(session));
+        self.sessions.insert(id, key);
+    }
+
+    /// Lets someone in the room take another seat, over a connection from `place`.
+    pub fn seat_anew(&mut self, key: PersonKey, place: Place) -> Seat {
+        let number = self.next_seat();
+        let person = &mut self.people[key.index()];
+        person.seat = number;
+        person.presence = Presence::Here;
+        let before = std::mem::replace(&mut person.place, place);
+        self.leave_place(before);
+        self.places.entry(place).or_default().present += 1;
+        Seat { person: key, number }
+    }
+
+    /// Someone leaves the room and can come back: only the session is remembered, and the name reserved.
+    pub fn retire(&mut self, key: PersonKey, now: Duration) {
+        let order = self.next_seat();
+        let person = &mut self.people[key.index()];
+        person.presence = Presence::Gone { order };
+        let place = person.place;
+        let look = person.name.look();
+        let session = person.session.as_ref().expect("only who has a session can come back");
+        // An answer to `!session` that never arrived is no use to anyone, and reserves nothing.
+        let reserves = session.heard > 0 && session.reserved_until > now;
+        self.names.remove(&look);
+        if reserves {
+            self.reserved.insert(look, key);
+        }
+        self.past.insert(order, key);
+        let tally = self.places.entry(place).or_default();
+        tally.present -= 1;
+        tally.past.insert(order);
+        let of_this_place = tally.past.first().copied().filter(|_| tally.past.len() > PAST_SESSIONS_PER_PLACE);
+        let of_all = self.past.first_key_value().map(|(&order, _)| order).filter(|_| self.past.len() > PAST_SESSIONS);
+        if let Some(oldest) = of_this_place.or(of_all) {
+            self.forget(self.past[&oldest]);
         }
     }
 
-    fn remove_look(&mut self, look: &Look) {
-        for form in look.forms() {
-            self.looks.remove(&self.hasher.hash_one(form));
+    /// Lets someone who has gone be in the room again, unless the name is someone else's by now. Returns whether it is not.
+    pub fn revive(&mut self, key: PersonKey) -> bool {
+        let look = self.person(key).name.look();
+        let reserved_for = self.reserved.get(&look);
+        if self.names.contains_key(&look) || reserved_for.is_some_and(|&owner| owner != key) {
+            return false;
         }
+        self.leave_past(key);
+        self.reserved.remove(&look);
+        self.names.insert(look, key);
+        self.people[key.index()].presence = Presence::Away { back_by: Duration::ZERO };
+        self.places.entry(self.person(key).place).or_default().present += 1;
+        true
+    }
+
+    /// Someone leaves the room for good.
+    pub fn remove(&mut self, key: PersonKey) -> Person {
+        let person = self.people.remove(key.index());
+        self.names.remove(&person.name.look());
+        if let Some(session) = &person.session {
+            self.sessions.remove(&session.id);
+        }
+        self.leave_place(person.place);
+        person
+    }
+
+    /// The names of everyone in the room, in no order that means anything.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.values().map(|&key| self.person(key).name.as_str())
+    }
+
+    /// Asserts what must always be so.
+    ///
+    /// # Panics
+    /// Where it is not.
+    pub fn check(&self) {
+        let mut looks = BTreeSet::new();
+        for (index, person) in &self.people {
+            let (key, look) = (PersonKey::new(index), person.name.look());
+            if matches!(person.presence, Presence::Gone { .. }) {
+                assert!(person.session.is_some() && !self.names.values().any(|&owner| owner == key));
+                if self.reserved.get(&look) != Some(&key) {
+                    continue;
+                }
+            } else {
+                assert_eq!(self.names.get(&look), Some(&key), "{} has its own name", person.name);
+            }
+            assert!(looks.insert(look), "nobody else has a name that looks like {}", person.name);
+        }
+        assert_eq!(looks.len(), self.names.len() + self.reserved.len());
+        assert!(self.names.keys().all(|look| !self.reserved.contains_key(look)));
+        assert_eq!(self.past.len(), self.places.values().map(|tally| tally.past.len()).sum::<usize>());
+        assert_eq!(self.names.len(), self.places.values().map(|tally| tally.present).sum::<usize>());
+        assert_eq!(self.sessions.len(), self.people.iter().filter(|(_, person)| person.session.is_some()).count());
+    }
+
+    fn next_seat(&mut self) -> u64 {
+        self.seats += 1;
+        self.seats
+    }
+
+    /// Forgets someone who has gone.
+    fn forget(&mut self, key: PersonKey) {
+        self.leave_past(key);
+        let person = self.people.remove(key.index());
+        let session = person.session.expect("only who has a session can come back");
+        self.sessions.remove(&session.id);
+        let look = person.name.look();
+        if self.reserved.get(&look) == Some(&key) {
+            self.reserved.remove(&look);
+        }
+    }
+
+    fn leave_past(&mut self, key: PersonKey) {
+        let Presence::Gone { order } = self.person(key).presence else {
+            unreachable!("only who has gone is in the past")
+        };
+        self.past.remove(&order);
+        let place = self.person(key).place;
+        self.places.get_mut(&place).expect(COUNTED).past.remove(&order);
+        self.drop_tally(place);
+    }
+
+    fn leave_place(&mut self, place: Place) {
+        self.places.get_mut(&place).expect(COUNTED).present -= 1;
+        self.drop_tally(place);
+    }
+
+    fn drop_tally(&mut self, place: Place) {
+        let tally = &self.places[&place];
+        if tally.present == 0 && tally.past.is_empty() {
+            self.places.remove(&place);
+        }
+    }
+}
+
+const COUNTED: &str = "everyone is counted at their place";
+
+impl PersonKey {
+    fn new(index: usize) -> PersonKey {
+        PersonKey(u32::try_from(index).expect("there are not so many people"))
+    }
+
+    /// The number itself, for tables.
+    #[must_use]
+    pub fn index(self) -> usize {
+        self.0 as usize
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::room::session::SessionToken;
+
+    const HERE: Place = Place::LOCALHOST;
+    const NOW: Duration = Duration::from_secs(1000);
+    const HOUR: Duration = Duration::from_secs(3600);
 
     fn name(text: &str) -> Name {
         Name::parse(text.as_bytes()).unwrap()
     }
 
-    /// A typed name is found in any case, and without its tag where that is clear.
+    fn id(number: u128) -> SessionId {
+        SessionToken::new(number).id()
+    }
+
+    /// Someone called `text` who was here with the session `number`, and has gone.
+    fn retired(roster: &mut Roster, text: &str, number: u128, place: Place) -> PersonKey {
+        let key = roster.add(name(text), place).person;
+        roster.open_session(key, id(number));
+        let session = roster.people[key.index()].session.as_mut().unwrap();
+        (session.heard, session.reserved_until) = (1, NOW + HOUR);
+        roster.retire(key, NOW);
+        roster.check();
+        key
+    }
+
+    /// A typed name is found in any case, and up to a `#` where that is clear.
     #[test]
     fn finds_whom_a_name_stands_for() {
         let mut roster = Roster::default();
-        let carol = roster.add(name("carol#0b9189"), 0, None);
-        let bob = roster.add(name("bob#77a1f0"), 1, None);
-        let other = roster.add(name("Bob#123456"), 2, None);
+        let carol = roster.add(name("carol#0b9189"), HERE).person;
+        let bob = roster.add(name("bob#77a1f0"), HERE).person;
+        let other = roster.add(name("Bob#123456"), HERE).person;
         for (typed, found) in [
-            ("carol#0b9189", Found::Member(carol)),
-            ("CAROL#0B9189", Found::Member(carol)),
-            ("Carol", Found::Member(carol)),
-            ("bob#77a1f0", Found::Member(bob)),
+            ("carol#0b9189", Found::Person(carol)),
+            ("CAROL#0B9189", Found::Person(carol)),
+            ("Carol", Found::Person(carol)),
+            ("caro", Found::Nobody),
+            ("bob#77a1f0", Found::Person(bob)),
             ("bob", Found::Several),
             ("dave", Found::Nobody),
             ("", Found::Nobody),
@@ -271,39 +414,73 @@ mod tests {
             assert_eq!(roster.find(typed), found, "{typed}");
         }
         roster.remove(other);
-        assert_eq!(roster.find("bob"), Found::Member(bob));
+        assert_eq!(roster.find("bob"), Found::Person(bob));
         let old = roster.rename(bob, name("rob"));
         assert_eq!(
             (old, roster.find("bob"), roster.find("rob")),
-            (name("bob#77a1f0"), Found::Nobody, Found::Member(bob))
+            (name("bob#77a1f0"), Found::Nobody, Found::Person(bob))
         );
-        assert_eq!(roster.called(&name("Rob")), None, "not to the letter");
-        // Capital I for l: either of a look's two forms will do, on either side.
-        let alice = roster.add(name("AIice#1"), 3, None);
-        for typed in ["alice", "Alice", "AIice"] {
-            assert_eq!(roster.find(typed), Found::Member(alice), "{typed}");
+        let alice = roster.add(name("AIice#1"), HERE).person;
+        for typed in ["alice", "Alice", "AIice", "a1ice"] {
+            assert_eq!(roster.find(typed), Found::Person(alice), "{typed}");
         }
-        assert_eq!(roster.names(), ["AIice#1", "carol#0b9189", "rob"]);
+        roster.check();
     }
 
-    /// A past session is given to whoever shows its token, once, and to nobody else.
+    /// A name is taken while its owner is in the room, then reserved for a time, and then free; a session that no line was
+    /// heard of reserves nothing.
     #[test]
-    fn recalls_sessions_by_token() {
+    fn names_are_taken_then_reserved_then_free() {
         let mut roster = Roster::default();
-        roster.remember(name("carol"), Token::new(7));
-        assert!(roster.recall(&name("carol"), &Token::new(8)).is_none());
-        assert!(roster.recall(&name("bob"), &Token::new(7)).is_none());
-        assert!(roster.recall(&name("carol"), &Token::new(7)).is_some());
-        assert!(roster.recall(&name("carol"), &Token::new(7)).is_none());
+        let carol = roster.add(name("carol"), HERE).person;
+        assert_eq!(roster.claimed(&name("CAROL"), NOW), Some((Claimed::Taken, carol)));
+        roster.remove(carol);
+        let carol = retired(&mut roster, "carol", 7, HERE);
+        assert_eq!(roster.claimed(&name("Carol"), NOW), Some((Claimed::Reserved, carol)));
+        assert_eq!(roster.claimed(&name("Carol"), NOW + HOUR), None);
+        let other = roster.add(name("Carol"), HERE).person;
+        assert!(!roster.revive(carol), "the name is someone else's");
+        roster.remove(other);
+        assert!(roster.revive(carol));
+        roster.seat_anew(carol, HERE);
+        roster.check();
+
+        let silent = roster.add(name("silent"), HERE).person;
+        roster.open_session(silent, id(8));
+        roster.retire(silent, NOW);
+        assert_eq!(roster.claimed(&name("silent"), NOW), None);
+        assert_eq!(roster.owner_of(&id(8)), Some(silent), "but it can be resumed");
+        roster.check();
     }
 
-    /// A token is read back from its digits, and from nothing else.
+    /// One place can make the room forget only its own sessions, and the oldest first.
     #[test]
-    fn tokens_are_read_back() {
-        let token = Token::new(0x0123_4567_89ab_cdef_0011_2233_4455_6677);
-        assert!(Token::parse(&token.to_string()).unwrap().is_equal(&token));
-        for text in ["", "+1234567890123456789012345678901", "0", &"0".repeat(33), "gggggggggggggggggggggggggggggggg"] {
-            assert!(Token::parse(text).is_none(), "{text}");
+    fn a_place_has_its_share_of_past_sessions() {
+        let (mut roster, other) = (Roster::default(), Place::of([192, 0, 2, 1].into()));
+        retired(&mut roster, "honest", 1, other);
+        for number in 0..2 * PAST_SESSIONS_PER_PLACE {
+            let key = roster.add(name(&format!("m{number}")), HERE).person;
+            roster.open_session(key, id(1000 + number as u128));
+            roster.retire(key, NOW);
         }
+        roster.check();
+        assert!(roster.owner_of(&id(1)).is_some());
+        let kept = |number: usize| roster.owner_of(&id(1000 + number as u128)).is_some();
+        assert!(!kept(PAST_SESSIONS_PER_PLACE - 1) && kept(PAST_SESSIONS_PER_PLACE));
+        assert_eq!(roster.past.len(), PAST_SESSIONS_PER_PLACE + 1);
+    }
+
+    /// Everyone is counted at the place they came from last.
+    #[test]
+    fn people_are_counted_by_place() {
+        let (mut roster, other) = (Roster::default(), Place::of([192, 0, 2, 1].into()));
+        let bob = roster.add(name("bob"), HERE).person;
+        roster.add(name("eve"), HERE);
+        assert_eq!((roster.present_from(HERE), roster.present_from(other)), (2, 0));
+        roster.seat_anew(bob, other);
+        assert_eq!((roster.present_from(HERE), roster.present_from(other)), (1, 1));
+        roster.remove(bob);
+        assert_eq!((roster.present_from(other), roster.len()), (0, 1));
+        roster.check();
     }
 }

@@ -113,11 +113,11 @@ impl Scrollback {
         at
     }
 
-    /// The position from which the last `lines` lines can be read, and how many they are: fewer where `oldest` (which
-    /// has to be kept) comes first.
+    /// The position from which the last `lines` lines before `end` can be read, and how many they are: fewer where
+    /// `oldest` comes first. Both positions have to be kept, and a line has to start at `end`.
     #[must_use]
-    pub fn last_lines(&self, lines: usize, oldest: u64) -> (u64, usize) {
-        let mut position = self.end;
+    pub fn last_lines(&self, end: u64, lines: usize, oldest: u64) -> (u64, usize) {
+        let mut position = end;
         for count in 0..lines {
             match self.line_start_before(position, oldest) {
                 Some(start) => position = start,
@@ -198,7 +198,7 @@ mod tests {
     #[test]
     fn finds_the_last_lines() {
         let mut log = Scrollback::new(64).unwrap();
-        assert_eq!(log.last_lines(3, 0), (0, 0));
+        assert_eq!(log.last_lines(0, 3, 0), (0, 0));
         let mut starts = vec![];
         for i in 0..100 {
             starts.push(log.end());
@@ -208,7 +208,7 @@ mod tests {
                 for lines in 0..12 {
                     let count = lines.min(kept.len());
                     let from = if count == 0 { log.end() } else { kept[kept.len() - count] };
-                    assert_eq!(log.last_lines(lines, oldest), (from, count), "{lines} lines from {oldest}");
+                    assert_eq!(log.last_lines(log.end(), lines, oldest), (from, count), "{lines} lines from {oldest}");
                 }
             }
         }

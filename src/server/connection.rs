@@ -1,9 +1,11 @@
-//! A socket and its readiness; what is said over it is the room's business.
+//! A socket, its readiness and its lines; what they mean is the lobby's business.
 
 use std::io::{self, IoSlice};
 use std::time::Duration;
 
-use crate::room::{Attention, Id, Room};
+use crate::lobby::client::End;
+use crate::lobby::{ClientId, Lobby, Readiness};
+use crate::protocol::line::LineBuffer;
 
 /// How many slices one write gathers at most.
 const MAX_SLICES: usize = 16;
@@ -16,13 +18,20 @@ pub trait Socket {
     /// `WouldBlock` where nothing has arrived; any other one is the end of the connection.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
 
-    /// Gives bytes away; answers how many.
+    /// Gives bytes away; returns how many.
     ///
     /// # Errors
     /// `WouldBlock` where none are taken now; any other one is the end of the connection.
     fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
 
-    /// Ends the writing side, what was written being still delivered.
+    /// Asks whether the network has taken everything that was written. Where it has not, the socket becomes writable once
+    /// it has.
+    ///
+    /// # Errors
+    /// Where there is no peer any more.
+    fn is_sent(&mut self) -> io::Result<bool>;
+
+    /// Ends the writing side; what was written is still delivered.
     ///
     /// # Errors
     /// Where there is no peer any more.
@@ -35,29 +44,44 @@ pub trait Socket {
 
 /// One connection.
 ///
-/// Events only ever set `readable` and `writable`; only the socket's own `WouldBlock` clears them. That is what edge
-/// triggered readiness asks for.
+/// Events only ever set `readable` and `writable`; only the socket's own `WouldBlock` clears them. That is what
+/// edge-triggered readiness asks for.
 #[derive(Debug)]
 #[allow(clippy::struct_excessive_bools)] // Each is a fact of its own about the socket.
 pub struct Connection<S> {
     socket: S,
+    /// What was read and has not been processed: at most one unfinished line, and whole lines that have to wait.
+    input: LineBuffer,
     /// Whether it is on the list of connections to be read.
     pub(super) queued: bool,
     readable: bool,
     writable: bool,
-    /// Whether all input has been read.
-    ended: bool,
+    /// Whether all input has been read, and how it ended.
+    end: Option<End>,
     /// Whether a write has failed: what the peer sent before can still be read.
     broken: bool,
-    /// Whether the writing side has been shut down, everything being delivered.
-    pub(super) finished: bool,
+    /// How far the end has come, once everything is written.
+    pub(super) ending: Ending,
 }
 
-/// What a connection is in for after it was read from.
+/// How far the end of a connection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// There may be more to be written.
+    No,
+    /// Everything is written, and the network has not taken all of it yet.
+    Sending,
+    /// The writing side is shut down, or the connection aborted.
+    Finished,
+}
+
+/// What came of reading a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reading {
-    /// There may be more, now or once it may be listened to.
+    /// There may be more.
     Unread,
+    /// There is more, and nothing of it could be processed.
+    Waiting,
     /// There is nothing more until the next event.
     Drained,
 }
@@ -67,12 +91,13 @@ impl<S: Socket> Connection<S> {
     pub fn new(socket: S) -> Connection<S> {
         Connection {
             socket,
+            input: LineBuffer::default(),
             queued: true,
             readable: true,
             writable: true,
-            ended: false,
+            end: None,
             broken: false,
-            finished: false,
+            ending: Ending::No,
         }
     }
 
@@ -92,35 +117,54 @@ impl<S: Socket> Connection<S> {
         self.writable |= writable && !self.broken;
     }
 
-    /// Reads what has arrived, as far as the room listens, and no more than fits into `scratch`: that is the most that
+    /// Whether and when what was read may be processed.
+    pub fn readiness(&self, id: ClientId, lobby: &mut Lobby, now: Duration) -> Readiness {
+        lobby.readiness(id, self.input.has_line(), now)
+    }
+
+    /// Reads what has arrived, as far as the lobby takes it, and no more than fits into `scratch`: that is the most that
     /// one connection is read in one turn.
-    pub fn read(&mut self, id: Id, room: &mut Room, scratch: &mut [u8], now: Duration) -> Reading {
+    pub fn read(&mut self, id: ClientId, lobby: &mut Lobby, scratch: &mut [u8], now: Duration) -> Reading {
         let mut budget = scratch.len();
+        let mut left = Reading::Waiting;
         loop {
-            let attention = room.attention(id, now);
-            if matches!(attention, Attention::Later | Attention::At(_)) {
-                return Reading::Unread;
+            match self.readiness(id, lobby, now) {
+                Readiness::At(_) | Readiness::Later => {
+                    if self.input.has_line() {
+                        lobby.hold_back(id, now);
+                    }
+                    return left;
+                }
+                Readiness::Never => self.input = LineBuffer::default(),
+                Readiness::Now if self.input.has_line() => {
+                    self.process(id, &[], lobby, now);
+                    left = Reading::Unread;
+                    continue;
+                }
+                Readiness::Now => {
+                    if let Some(end) = self.end {
+                        lobby.end_input(id, end, self.input.finish().as_deref(), now);
+                        return Reading::Drained;
+                    }
+                }
             }
-            if room.is_waiting(id) {
-                room.hear(id, &[], now);
-                continue;
-            }
+            left = Reading::Unread;
             if !self.readable {
                 return Reading::Drained;
             }
             if budget == 0 {
-                return Reading::Unread;
+                return left;
             }
             match self.socket.read(&mut scratch[..budget]) {
                 Ok(0) => {
                     self.readable = false;
-                    self.ended = true;
-                    if self.broken { room.lose(id, now) } else { room.end_input(id, now) }
+                    self.end = Some(if self.broken { End::Lost } else { End::Closed });
                 }
                 Ok(count) => {
                     budget -= count;
-                    if attention == Attention::Now {
-                        room.hear(id, &scratch[..count], now);
+                    // What comes after the end is dropped; but it has to be read, or closing would reset the connection.
+                    if !lobby.is_closing(id) {
+                        self.process(id, &scratch[..count], lobby, now);
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -129,28 +173,29 @@ impl<S: Socket> Connection<S> {
                     self.readable = false;
                     self.writable = false;
                     self.broken = true;
-                    self.ended = true;
-                    room.lose(id, now);
+                    self.end = Some(End::Lost);
+                    lobby.lose(id);
                 }
             }
         }
     }
 
-    /// Writes what the room owes, until that is all or the socket takes no more.
-    pub fn write(&mut self, id: Id, room: &mut Room, now: Duration) {
-        while self.writable && room.is_pending(id) {
-            match self.write_some(id, room) {
-                Ok(count) => room.take(id, count, now),
+    /// Writes what is owed, until that is all or the socket takes no more.
+    pub fn write(&mut self, id: ClientId, lobby: &mut Lobby, now: Duration) {
+        while self.writable && lobby.is_pending(id) {
+            match self.write_some(id, lobby) {
+                Ok(count) => lobby.take(id, count, now),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.writable = false;
-                    room.block(id, now);
+                    lobby.block(id, now);
                 }
                 Err(_) => {
+                    // What the peer sent before can still be read.
+                    self.readable = true;
                     self.writable = false;
                     self.broken = true;
-                    self.readable = true;
-                    room.cut_off(id);
+                    lobby.cut_off(id);
                 }
             }
         }
@@ -162,29 +207,54 @@ impl<S: Socket> Connection<S> {
         self.readable
     }
 
-    /// Ends the writing side, everything being delivered. Answers whether the peer still has to end its own: closing
-    /// before that would reset the connection, and the peer could lose what it has not read.
-    pub fn finish(&mut self) -> bool {
-        self.finished = true;
-        !self.is_over() && self.socket.shut_down_writing().is_ok()
+    /// Whether the socket may take something, as far as is known.
+    #[must_use]
+    pub fn is_writable(&self) -> bool {
+        self.writable
+    }
+
+    /// Everything is written: ends the writing side as soon as the network has taken it. Closing before that would
+    /// throw it away if the peer sends anything more.
+    pub fn finish(&mut self) -> Ending {
+        self.ending = match self.socket.is_sent() {
+            Ok(false) if !self.is_over() => {
+                self.writable = false;
+                Ending::Sending
+            }
+            _ => {
+                // Where that fails, there is no peer that could wait for it.
+                self.broken |= self.socket.shut_down_writing().is_err();
+                Ending::Finished
+            }
+        };
+        self.ending
     }
 
     /// Ends the connection with something undelivered, and lets the peer know.
     pub fn abort(&mut self) {
-        self.finished = true;
+        self.ending = Ending::Finished;
         self.socket.abort();
     }
 
     /// Whether nothing more can come from the peer.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.ended || self.broken
+        self.end.is_some() || self.broken
     }
 
-    fn write_some(&mut self, id: Id, room: &Room) -> io::Result<usize> {
+    /// Hands lines to the lobby, as many as it takes now; the rest is kept.
+    fn process(&mut self, id: ClientId, input: &[u8], lobby: &mut Lobby, now: Duration) {
+        let mut lines = self.input.split(input, lobby.max_line());
+        while lobby.may_handle(id, now) {
+            let Some(line) = lines.next() else { break };
+            lobby.handle_line(id, line, now);
+        }
+    }
+
+    fn write_some(&mut self, id: ClientId, lobby: &Lobby) -> io::Result<usize> {
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
         let mut count = 0;
-        for (slice, chunk) in slices.iter_mut().zip(room.chunks(id)) {
+        for (slice, chunk) in slices.iter_mut().zip(lobby.chunks(id)) {
             *slice = IoSlice::new(chunk);
             count += 1;
         }

@@ -7,8 +7,9 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::background::{Background, RETRY};
+use crate::lobby::ClientId;
+use crate::lobby::event::Event;
 use crate::protocol::notice::PUBLIC;
-use crate::room::Event;
 use crate::room::scrollback::Scrollback;
 
 /// How many bytes wait at most for an output that stands still; what comes after that is dropped and counted.
@@ -76,11 +77,11 @@ impl Console {
     }
 
     /// Something that happened in the room. `peer` finds out who is at the other end of a connection.
-    pub fn event(&mut self, event: &Event, log: &Scrollback, peer: impl Fn(usize) -> Option<SocketAddr>) {
+    pub fn event(&mut self, event: &Event, log: &Scrollback, peer: impl Fn(ClientId) -> Option<SocketAddr>) {
         if self.verbosity < Verbosity::Comings || (self.verbosity < Verbosity::All && matches!(event, Event::Said(_))) {
             return;
         }
-        let from = |id: usize| FromPeer(peer(id));
+        let from = |id: ClientId| FromPeer(peer(id));
         match event {
             Event::Said(span) => self.print_line(Verbosity::All, '~', log, span.clone(), format_args!("")),
             Event::Joined(id, span, online) => {

@@ -1,8 +1,8 @@
 //! Accepting, and what to do when that fails.
 
-use std::collections::HashMap;
 use std::io::{self, IoSlice, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
+use std::net::{Shutdown, SocketAddr};
+use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -12,18 +12,19 @@ use socket2::{Domain, Protocol, SockRef, TcpKeepalive, Type};
 
 use super::connection::Socket;
 use crate::cli;
-use crate::protocol::notice::Error;
 
-/// How many may be told at a time that there is no place for them.
-pub const TURNED_AWAY: usize = 64;
 /// How many connections may wait to be accepted; the kernel may allow fewer.
 const BACKLOG: i32 = 4096;
 /// How long accepting pauses when it fails, as it does for want of descriptors. No event tells when some are free.
 const PAUSE: Duration = Duration::from_millis(100);
 /// How much a socket holds of what it has not sent yet, in bytes. The kernel's own limit is megabytes.
 const UNSENT: u32 = 128 * 1024;
-/// How long a reader that is let go, having taken nothing for the stall timeout, may take for its farewell.
+/// How long a reader that is disconnected, having taken nothing for the stall timeout, may take for its farewell.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// The longest time for which the kernel waits for an acknowledgement: it counts milliseconds in 31 bits.
+const MAX_USER_TIMEOUT: Duration = Duration::from_secs(24 * 24 * 60 * 60);
+/// What a connection's events are about.
+const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
 /// A silent peer is probed after this time...
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
 /// ...and then so often...
@@ -31,47 +32,25 @@ const KEEPALIVE_EVERY: Duration = Duration::from_secs(10);
 /// ...and so many times.
 const KEEPALIVE_PROBES: u32 = 3;
 
-/// The listening socket and who has come through it.
+/// The listening socket.
 #[derive(Debug)]
 pub struct Listener {
     socket: TcpListener,
-    limits: Limits,
-    /// How many are connected, and how many from each place. Those that were turned away do not count.
-    clients: usize,
-    places: HashMap<Place, usize>,
-    /// How many are only being told that there is no place for them.
-    turned_away: usize,
     /// Whether somebody may be waiting to be accepted.
     ready: bool,
     /// Until when accepting pauses.
     paused_until: Option<Duration>,
 }
 
-/// How many may be connected at a time.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// In all.
-    pub clients: usize,
-    /// From one place.
-    pub per_place: usize,
-    /// Whether this machine itself counts as a place.
-    pub count_loopback: bool,
-}
-
-/// Where connections are counted together: an IPv4 address, or the /64 of an IPv6 one, which is what one site has.
-type Place = u64;
-
-/// Somebody who has come: a connection's socket, and how it is counted.
-///
-/// There may be very many. The parts of the address take less room than the address, which has more to say of IPv6 than
-/// anybody asks here.
+/// Somebody who has come: a connection's socket.
 #[derive(Debug)]
 pub struct Peer {
     socket: TcpStream,
-    ip: IpAddr,
-    port: u16,
-    /// Whether it has a place of its own, or is only told that there is none.
-    counted: bool,
+    address: SocketAddr,
+    /// Where its events come from, and as what.
+    events: Option<(Rc<Registry>, Token)>,
+    /// Whether it was asked to become writable once everything is sent.
+    awaits_sent: bool,
 }
 
 impl Listener {
@@ -79,7 +58,7 @@ impl Listener {
     ///
     /// # Errors
     /// Names the address and says why not.
-    pub fn bind(address: &str, limits: Limits, stall_timeout: Duration) -> anyhow::Result<Listener> {
+    pub fn bind(address: &str, stall_timeout: Duration) -> anyhow::Result<Listener> {
         let mut outcome = Err(io::ErrorKind::AddrNotAvailable.into());
         for address in cli::resolve(address)? {
             outcome = open(address, stall_timeout);
@@ -88,15 +67,7 @@ impl Listener {
             }
         }
         let socket = outcome.with_context(|| format!("cannot listen on {address}"))?;
-        Ok(Listener {
-            socket,
-            limits,
-            clients: 0,
-            places: HashMap::new(),
-            turned_away: 0,
-            ready: true,
-            paused_until: None,
-        })
+        Ok(Listener { socket, ready: true, paused_until: None })
     }
 
     /// The address that it listens on.
@@ -118,12 +89,11 @@ impl Listener {
         self.paused_until.or(self.ready.then_some(Duration::ZERO))
     }
 
-    /// Somebody who is waiting, if there is anybody, and why they have to be turned away, if so. They count until
-    /// [`Listener::release`].
+    /// Somebody who is waiting, if there is anybody.
     ///
     /// # Errors
     /// What keeps anybody from being accepted; said once, not every time that it is tried again after a pause.
-    pub fn accept(&mut self, now: Duration) -> io::Result<Option<(Peer, Option<Error<'static>>)>> {
+    pub fn accept(&mut self, now: Duration) -> io::Result<Option<Peer>> {
         if !self.ready || self.paused_until.is_some_and(|until| until > now) {
             return Ok(None);
         }
@@ -131,18 +101,7 @@ impl Listener {
             match self.socket.accept() {
                 Ok((socket, address)) => {
                     self.paused_until = None;
-                    let refusal = self.refusal(address.ip());
-                    if refusal.is_none() {
-                        self.clients += 1;
-                        *self.places.entry(place(address.ip())).or_default() += 1;
-                    } else if self.turned_away == TURNED_AWAY {
-                        // Too many to tell them why: dropping the socket closes it.
-                        continue;
-                    } else {
-                        self.turned_away += 1;
-                    }
-                    let counted = refusal.is_none();
-                    return Ok(Some((Peer { socket, ip: address.ip(), port: address.port(), counted }, refusal)));
+                    return Ok(Some(Peer { socket, address, events: None, awaits_sent: false }));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.ready = false;
@@ -157,32 +116,6 @@ impl Listener {
                 }
             }
         }
-    }
-
-    /// Somebody has gone.
-    pub fn release(&mut self, peer: &Peer) {
-        if !peer.counted {
-            self.turned_away -= 1;
-            return;
-        }
-        self.clients -= 1;
-        let place = place(peer.ip);
-        if let Some(count) = self.places.get_mut(&place) {
-            *count -= 1;
-            if *count == 0 {
-                self.places.remove(&place);
-            }
-        }
-    }
-
-    fn refusal(&self, address: IpAddr) -> Option<Error<'static>> {
-        let Limits { clients, per_place, count_loopback } = self.limits;
-        if self.clients >= clients {
-            return Some(Error::Full(clients));
-        }
-        let here = self.places.get(&place(address)).copied().unwrap_or(0);
-        let counts = count_loopback || !address.to_canonical().is_loopback();
-        (counts && here >= per_place).then_some(Error::TooManyFromAddress(per_place))
     }
 }
 
@@ -204,16 +137,16 @@ impl Peer {
     /// Who is at the other end.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        (self.ip, self.port).into()
+        self.address
     }
 
     /// Makes its events come with a token.
     ///
     /// # Errors
     /// Where the system refuses; it is given back then.
-    pub fn register(mut self, registry: &Registry, token: Token) -> Result<Peer, (Peer, io::Error)> {
-        match registry.register(&mut self.socket, token, Interest::READABLE | Interest::WRITABLE) {
-            Ok(()) => Ok(self),
+    pub fn register(mut self, registry: &Rc<Registry>, token: Token) -> Result<Peer, (Peer, io::Error)> {
+        match registry.register(&mut self.socket, token, INTEREST) {
+            Ok(()) => Ok(Peer { events: Some((Rc::clone(registry), token)), ..self }),
             Err(error) => Err((self, error)),
         }
     }
@@ -230,6 +163,21 @@ impl Socket for Peer {
             [slice] => self.socket.write(slice),
             _ => self.socket.write_vectored(slices),
         }
+    }
+
+    /// On Linux a socket can be told to become writable only when nothing is left to be sent. Elsewhere the linger time has
+    /// to do.
+    fn is_sent(&mut self) -> io::Result<bool> {
+        #[cfg(target_os = "linux")]
+        if let Some((registry, token)) = &self.events
+            && !std::mem::replace(&mut self.awaits_sent, true)
+        {
+            SockRef::from(&self.socket).set_tcp_notsent_lowat(1)?;
+            // So that there is an event though it may be so already.
+            registry.reregister(&mut self.socket, *token, INTEREST)?;
+            return Ok(false);
+        }
+        Ok(true)
     }
 
     fn shut_down_writing(&mut self) -> io::Result<()> {
@@ -257,7 +205,7 @@ pub fn tune(socket: &SockRef<'_>, stall_timeout: Duration) -> io::Result<()> {
     {
         // What a peer leaves unacknowledged for so long ends the connection; and with keepalive on, so does its silence.
         // A cable may be cut just before something is said to a peer that was about to be probed: then both times add up.
-        socket.set_tcp_user_timeout(Some(stall_timeout + FAREWELL))?;
+        socket.set_tcp_user_timeout(Some((stall_timeout + FAREWELL).min(MAX_USER_TIMEOUT)))?;
         socket.set_tcp_notsent_lowat(UNSENT)?;
     }
     #[cfg(not(target_os = "linux"))]
@@ -281,40 +229,19 @@ fn is_passing(kind: io::ErrorKind) -> bool {
     matches!(kind, Interrupted | ConnectionAborted | ConnectionReset)
 }
 
-fn place(address: IpAddr) -> Place {
-    match address.to_canonical() {
-        // No IPv6 address that is in use begins with 32 zero bits, so the two kinds do not meet.
-        IpAddr::V4(address) => u64::from(u32::from(address)),
-        IpAddr::V6(Ipv6Addr::LOCALHOST) => u64::from(u32::from(Ipv4Addr::LOCALHOST)),
-        IpAddr::V6(address) => u64::try_from(u128::from(address) >> 64).expect("half of 128 bits"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// One site counts as one place, however many addresses it has.
-    #[test]
-    fn addresses_are_counted_by_place() {
-        let place = |text: &str| place(text.parse().unwrap());
-        assert_eq!(place("192.0.2.1"), place("::ffff:192.0.2.1"));
-        assert_ne!(place("192.0.2.1"), place("192.0.2.2"));
-        assert_eq!(place("2001:db8:1:2::1"), place("2001:db8:1:2:ffff::9"));
-        assert_ne!(place("2001:db8:1:2::1"), place("2001:db8:1:3::1"));
-        assert_eq!(place("::1"), place("127.0.0.1"));
-    }
 
     /// On Linux a connection is tuned because the socket is on which it was accepted.
     #[test]
     #[cfg(target_os = "linux")]
     fn connections_inherit_what_is_set() {
-        let limits = Limits { clients: 1, per_place: 1, count_loopback: true };
-        let mut listener = Listener::bind("127.0.0.1:0", limits, Duration::from_secs(30)).unwrap();
+        let mut listener = Listener::bind("127.0.0.1:0", Duration::from_secs(30)).unwrap();
         let _client = std::net::TcpStream::connect(listener.local_address().unwrap()).unwrap();
         let peer = loop {
             listener.note();
-            if let Some((peer, None)) = listener.accept(Duration::ZERO).unwrap() {
+            if let Some(peer) = listener.accept(Duration::ZERO).unwrap() {
                 break peer;
             }
         };

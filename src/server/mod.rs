@@ -1,32 +1,37 @@
 //! The server: one thread, one loop, and the only place that knows mio.
 //!
-//! Everything that the server promises is the room's doing; here bytes are carried between it and the sockets. A turn
+//! Everything that the server promises is the lobby's doing; here bytes are carried between it and the sockets. A turn
 //! of the loop is `Server::turn`; read that first.
 
 mod background;
 pub mod connection;
 mod console;
-pub mod exchange;
+
 mod listener;
+pub mod reactor;
 mod signals;
 pub mod slots;
 mod transcript;
 
 use std::io;
 use std::process::ExitCode;
+use std::rc::Rc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use bytesize::ByteSize;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Interest, Poll, Registry, Token};
 
 use crate::cli::{ServerArgs, WrongUsage};
-use crate::room::limits::Limits;
-use crate::room::{Room, pace};
+use crate::lobby::Lobby;
+use crate::lobby::access::AccessLimits;
+use crate::lobby::limits::{Limits, MAX_TURNED_AWAY};
+use crate::lobby::rate_limit::Rate;
+use crate::room::place::Place;
 use console::Console;
-use exchange::Exchange;
-use listener::{Listener, Peer, TURNED_AWAY};
+use listener::{Listener, Peer};
+use reactor::Reactor;
 use signals::{Request, Signals};
 use transcript::Transcript;
 
@@ -41,6 +46,8 @@ const ACCEPT_BUDGET: usize = 1024;
 const OTHER_DESCRIPTORS: usize = 16;
 /// Connections from one place unless something else is said; this machine is exempt then.
 const DEFAULT_PER_PLACE: usize = 256;
+/// How long one poll waits at most.
+const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
 /// How long console and disk may take for the last lines at the end.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -65,7 +72,8 @@ struct Server {
     signals: Signals,
     /// `None` once the server is stopping.
     listener: Option<Listener>,
-    exchange: Exchange<Peer>,
+    registry: Rc<Registry>,
+    reactor: Reactor<Peer>,
     console: Console,
     transcript: Option<Transcript>,
     /// From when times are counted.
@@ -78,36 +86,30 @@ struct Server {
 impl Server {
     fn new(args: &ServerArgs) -> anyhow::Result<Server> {
         getrandom::u64().context("cannot get random bits")?;
-        let limits = room_limits(args)?;
         let mut console = Console::new(args.quiet).context("cannot start the console")?;
         let clients = descriptors_for(args.max_clients as usize, &mut console);
-        let places = listener::Limits {
-            clients,
-            per_place: args.max_per_ip.map_or(DEFAULT_PER_PLACE, |limit| limit as usize),
-            count_loopback: args.max_per_ip.is_some(),
-        };
-        let room = Room::new(limits, Box::new(random)).ok();
-        let mut room =
-            room.with_context(|| format!("there is not enough memory for a scrollback of {}", args.scrollback))?;
+        let lobby = Lobby::new(limits(args, clients)?, Box::new(random)).ok();
+        let mut lobby =
+            lobby.with_context(|| format!("there is not enough memory for a scrollback of {}", args.scrollback))?;
         let transcript = args.transcript.as_deref().map(|path| {
-            let transcript = Transcript::open(path, &mut room, args.history);
+            let transcript = Transcript::open(path, &mut lobby, args.history);
             transcript.with_context(|| format!("cannot open the transcript {}", path.display()))
         });
         let transcript = transcript.transpose()?;
-        let mut listener = Listener::bind(&args.listen, places, args.stall_timeout)?;
+        let mut listener = Listener::bind(&args.listen, args.stall_timeout)?;
         let poll = Poll::new().context("cannot wait for events")?;
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE).context("cannot wait for connections")?;
         let signals = Signals::register(poll.registry(), SIGNALS).context("cannot wait for signals")?;
-        let mut exchange = Exchange::new(room, READ_BUDGET);
-        exchange.reserve(clients + TURNED_AWAY);
+        let registry = Rc::new(poll.registry().try_clone().context("cannot wait for events")?);
         console.status(format_args!("listening on {}", listener.local_address()?));
         Ok(Server {
             poll,
             // As many as there can be, so that one poll sees everything that has happened: see `turn`.
-            events: Events::with_capacity(clients + TURNED_AWAY + 2),
+            events: Events::with_capacity(clients + MAX_TURNED_AWAY + 2),
             signals,
             listener: Some(listener),
-            exchange,
+            registry,
+            reactor: Reactor::new(lobby, READ_BUDGET, args.stall_timeout),
             console,
             transcript,
             start: Instant::now(),
@@ -123,14 +125,10 @@ impl Server {
         let now = self.start.elapsed();
         let mut code = self.dispatch(now);
         self.accept(now);
-        self.exchange.turn(looked_at, now);
+        self.reactor.turn(looked_at, now);
         self.report(now);
-        self.exchange.reap(looked_at, |peer| {
-            if let Some(listener) = &mut self.listener {
-                listener.release(&peer);
-            }
-        });
-        if self.stop_at.is_some_and(|at| at <= now || self.exchange.is_empty()) {
+        self.reactor.reap(looked_at, drop);
+        if self.stop_at.is_some_and(|at| at <= now || self.reactor.is_empty()) {
             code = code.or(Some(ExitCode::SUCCESS));
         }
         Ok(code)
@@ -138,7 +136,8 @@ impl Server {
 
     /// Waits for events, as long as the nearest deadline allows.
     fn poll(&mut self, now: Duration) -> io::Result<()> {
-        let timeout = self.wake_at(now).map(|at| at.saturating_sub(now));
+        // What a system call takes for a time-out may be less than what a deadline can be.
+        let timeout = self.wake_at(now).map(|at| at.saturating_sub(now).min(LONGEST_WAIT));
         match self.poll.poll(&mut self.events, timeout) {
             // The events are those of an earlier poll then.
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
@@ -154,7 +153,7 @@ impl Server {
         let console = self.console.wake_at(now);
         let transcript = self.transcript.as_ref().and_then(|transcript| transcript.wake_at(now));
         let accepting = self.listener.as_ref().and_then(Listener::wake_at);
-        [self.exchange.wake_at(now), console, transcript, accepting, self.stop_at].into_iter().flatten().min()
+        [self.reactor.wake_at(now), console, transcript, accepting, self.stop_at].into_iter().flatten().min()
     }
 
     /// Notes what the events say. A second request to stop ends the server at once.
@@ -174,7 +173,7 @@ impl Server {
                 token => {
                     let readable = event.is_readable() || event.is_read_closed() || event.is_error();
                     let writable = event.is_writable() || event.is_write_closed();
-                    self.exchange.note(token, readable, writable);
+                    self.reactor.note(token, readable, writable);
                 }
             }
         }
@@ -189,20 +188,18 @@ impl Server {
     fn stop(&mut self, now: Duration) {
         self.listener = None;
         self.stop_at = Some(now + self.drain);
-        self.exchange.room.shut_down();
-        self.console.status(format_args!("shutting down; {} connections to end", self.exchange.len()));
+        self.reactor.lobby.shut_down(now);
+        self.console.status(format_args!("shutting down; {} connections to end", self.reactor.len()));
     }
 
     fn accept(&mut self, now: Duration) {
         let Some(listener) = &mut self.listener else { return };
         for _ in 0..ACCEPT_BUDGET {
             match listener.accept(now) {
-                Ok(Some((peer, refusal))) => {
-                    let registry = self.poll.registry();
-                    let admitted = self.exchange.admit(refusal, now, |token| peer.register(registry, token));
-                    if let Err((peer, error)) = admitted {
+                Ok(Some(peer)) => {
+                    let (place, registry) = (Place::of(peer.address().ip()), &self.registry);
+                    if let Err((peer, error)) = self.reactor.admit(place, now, |token| peer.register(registry, token)) {
                         self.console.trouble(format_args!("cannot take in {}: {error}", peer.address()));
-                        listener.release(&peer);
                     }
                 }
                 Ok(None) => return,
@@ -216,14 +213,14 @@ impl Server {
 
     /// Tells the operator what happened, and the transcript what was said.
     fn report(&mut self, now: Duration) {
-        let Exchange { room, .. } = &self.exchange;
-        for event in room.events() {
-            self.console.event(event, room.log(), |id| self.exchange.socket(id).map(Peer::address));
+        let lobby = &self.reactor.lobby;
+        for event in lobby.events() {
+            self.console.event(event, lobby.room().scrollback(), |id| self.reactor.socket(id).map(Peer::address));
         }
         if let Some(transcript) = &mut self.transcript {
-            transcript.flush(self.exchange.room.log(), &mut self.console);
+            transcript.flush(self.reactor.lobby.room().scrollback(), &mut self.console);
         }
-        self.exchange.room.clear_events();
+        self.reactor.lobby.clear_events();
         self.console.flush(now);
     }
 
@@ -234,7 +231,7 @@ impl Server {
 
     /// Ends what is left of the connections, and waits for the last lines to be written, but not for ever.
     fn finish(&mut self) {
-        self.exchange.abort();
+        self.reactor.abort();
         let deadline = Instant::now() + PATIENCE;
         self.report(self.start.elapsed());
         while self.is_behind() && Instant::now() < deadline {
@@ -250,7 +247,7 @@ fn descriptors_for(wanted: usize, console: &mut Console) -> usize {
     #[cfg(unix)]
     if let Ok(limit) = rlimit::increase_nofile_limit(u64::MAX) {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let fit = limit.saturating_sub(TURNED_AWAY + OTHER_DESCRIPTORS).max(1);
+        let fit = limit.saturating_sub(MAX_TURNED_AWAY + OTHER_DESCRIPTORS).max(1);
         if fit < wanted {
             console
                 .trouble(format_args!("the limit of {limit} open files leaves room for {fit} of {wanted} connections"));
@@ -262,15 +259,21 @@ fn descriptors_for(wanted: usize, console: &mut Console) -> usize {
     wanted
 }
 
-fn room_limits(args: &ServerArgs) -> anyhow::Result<Limits> {
+fn limits(args: &ServerArgs, clients: usize) -> anyhow::Result<Limits> {
     let limits = Limits {
         scrollback: usize::try_from(args.scrollback.as_u64()).unwrap_or(usize::MAX),
         max_line: args.max_line as usize,
         history: args.history,
-        pace: pace::Limit::new(args.rate, args.burst),
+        rate: Rate::new(args.rate, args.burst),
         login_timeout: args.login_timeout,
         stall_timeout: args.stall_timeout,
         grace: args.grace,
+        reserve: args.reserve,
+        access: AccessLimits {
+            clients,
+            per_place: args.max_per_ip.map_or(DEFAULT_PER_PLACE, |limit| limit as usize),
+            count_loopback: args.max_per_ip.is_some(),
+        },
     };
     let least = limits.smallest_scrollback();
     ensure!(

@@ -29,11 +29,6 @@ pub fn index(token: Token) -> usize {
 }
 
 impl<T> Slots<T> {
-    /// Makes room for so many more.
-    pub fn reserve(&mut self, slots: usize) {
-        self.slots.reserve(slots);
-    }
-
     /// Takes the first free slot for what `make` makes of its token.
     ///
     /// # Errors

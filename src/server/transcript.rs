@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime};
 
 use super::background::{Background, RETRY};
 use super::console::Console;
+use crate::lobby::Lobby;
 use crate::protocol::text::sanitise;
-use crate::room::Room;
 use crate::room::scrollback::Scrollback;
 
 /// How much is made ready for the disk ahead of it, in bytes. What comes after that stays in the scrollback.
@@ -40,10 +40,10 @@ impl Transcript {
     ///
     /// # Errors
     /// Where the file cannot be opened or read.
-    pub fn open(path: &Path, room: &mut Room, history: usize) -> io::Result<Transcript> {
+    pub fn open(path: &Path, lobby: &mut Lobby, history: usize) -> io::Result<Transcript> {
         let (mut file, torn) = open(path)?;
         for line in last_lines(&mut file, history)? {
-            room.remember(sanitise(&line).as_bytes());
+            lobby.remember(sanitise(&line).as_bytes());
         }
         let reopen = Arc::new(AtomicBool::new(false));
         let output = Output { path: path.to_owned(), file, reopen: Arc::clone(&reopen), torn };
@@ -52,7 +52,7 @@ impl Transcript {
             output: Background::new("transcript", output)?,
             reopen,
             waiting: Vec::new(),
-            cursor: room.log().end(),
+            cursor: lobby.room().scrollback().end(),
             lost: None,
         })
     }

@@ -1,6 +1,6 @@
 //! Tab: names and commands. Pure.
 
-use crate::protocol::command::HELP;
+use crate::protocol::command::COMMANDS;
 use crate::protocol::received::Received;
 
 /// Names that are kept, at most: a room can be larger than anybody completes.
@@ -90,7 +90,10 @@ fn candidates(before: &str, people: &People, own: &str) -> (usize, Vec<String>) 
     let start = before.rfind(' ').map_or(0, |space| space + 1);
     let word = &before[start..];
     if start == 0 && word.starts_with('!') {
-        let commands = HELP.iter().filter_map(|(usage, _)| usage.split_inclusive(' ').next());
+        let commands = COMMANDS
+            .iter()
+            .filter(|spec| spec.is_for_people())
+            .filter_map(|spec| spec.usage.split_inclusive(' ').next());
         let word = word.to_ascii_lowercase();
         return (
             0,

@@ -249,7 +249,7 @@ impl Session {
     /// A line was typed.
     pub fn say(&mut self, line: &[u8]) {
         let line = sanitise(line);
-        if Command::parse(&line) == Command::Exit {
+        if let Command::Exit(_) = Command::parse(&line) {
             self.farewell = line.trim_ascii().into();
             self.leave();
         } else {

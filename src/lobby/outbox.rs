@@ -1,16 +1,12 @@
 //! One reader's cursor and asides: what to write next, and how much of it was taken.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
-use super::scrollback::Scrollback;
+use crate::room::scrollback::Scrollback;
 
-/// How long a reader whose socket has just refused more is given the benefit of the doubt.
-const BLINK: Duration = Duration::from_millis(200);
-/// What a reader has to take to count as keeping up a fair pace...
-const FAIR_BYTES: u32 = 64 * 1024;
-/// ...for so long, and this is also the most that it can have in hand.
-const FAIR_TIME: Duration = Duration::from_secs(1);
+/// Asides that are due at the same position are put together up to this many bytes, so that what was taken is freed
+/// soon.
+const CHUNK: usize = 4 * 1024;
 
 /// What one reader is still owed, without a copy of it.
 ///
@@ -20,9 +16,9 @@ const FAIR_TIME: Duration = Duration::from_secs(1);
 ///   written                    └───────────────┴─ aside ───┴─ aside ────┘
 /// ```
 ///
-/// The reader is owed the scrollback from `cursor` to `until`, or as far as it goes, and each aside at its place:
-/// when the cursor has come to the position at which it is due. Positions at which something is due are starts of
-/// lines, so an aside never stands within one.
+/// The reader is owed the scrollback from `cursor` to `until`, or as far as it goes, and each aside, lines for it alone,
+/// at its place: when the cursor has come to the position at which it is due. Positions at which something is due are
+/// starts of lines, so an aside never stands within one.
 ///
 /// Invariant: `cursor <= until`; asides are in the order in which they are due, and `taken` is less than the length of
 /// the first one. Most readers most of the time have got everything: then there are no `asides` at all, and a reader
@@ -32,7 +28,6 @@ pub struct Outbox {
     cursor: u64,
     until: u64,
     asides: Option<Box<Asides>>,
-    blocked: Option<Box<Blocked>>,
 }
 
 /// What waits for one reader alone; at least one line.
@@ -45,24 +40,15 @@ struct Asides {
     bytes: usize,
 }
 
-/// Lines for one reader alone.
+/// Whole lines for one reader alone.
 #[derive(Debug)]
 struct Aside {
     due: u64,
     text: Vec<u8>,
 }
 
-/// A reader whose socket takes no more for now.
-#[derive(Debug)]
-struct Blocked {
-    /// When it last took anything.
-    progress: Duration,
-    /// Until when it counts as keeping up a fair pace. Every byte that it takes moves that on.
-    fair_until: Duration,
-}
-
 impl Outbox {
-    /// From now on this reader is owed what everyone hears, from `position` on.
+    /// From now on this reader is owed what everyone reads, from `position` on.
     pub fn follow(&mut self, position: u64) {
         self.cursor = position;
         self.until = u64::MAX;
@@ -80,52 +66,49 @@ impl Outbox {
         let Asides { queue, bytes, .. } = &mut **self.asides.get_or_insert_default();
         *bytes += lines.len();
         match queue.back_mut() {
-            Some(last) if last.due == due => last.text.extend_from_slice(lines),
+            Some(last) if last.due == due && last.text.len() + lines.len() <= CHUNK => {
+                last.text.extend_from_slice(lines);
+            }
             _ => queue.push_back(Aside { due, text: lines.to_vec() }),
         }
         self.check();
     }
 
     /// Adds lines for this reader alone, due after all that it is owed so far.
-    pub fn add_aside_at_end(&mut self, log: &Scrollback, lines: &[u8]) {
-        self.add_aside(self.limit(log), lines);
+    pub fn add_aside_at_end(&mut self, scrollback: &Scrollback, lines: &[u8]) {
+        self.add_aside(self.limit(scrollback), lines);
     }
 
-    /// How many bytes of asides wait.
+    /// How many bytes of asides are kept, what was taken of the first one included.
     #[must_use]
     pub fn aside_bytes(&self) -> usize {
-        self.asides.as_ref().map_or(0, |asides| asides.bytes - asides.taken)
+        self.asides.as_ref().map_or(0, |asides| asides.bytes)
     }
 
     /// How far back in the scrollback the oldest byte lies that this reader is still owed, in bytes.
     #[must_use]
-    pub fn behind(&self, log: &Scrollback) -> u64 {
-        if self.cursor < self.limit(log) { log.end() - self.cursor } else { 0 }
+    pub fn behind(&self, scrollback: &Scrollback) -> u64 {
+        if self.cursor < self.limit(scrollback) { scrollback.end() - self.cursor } else { 0 }
     }
 
     /// Whether there is anything to write.
     #[must_use]
-    pub fn is_pending(&self, log: &Scrollback) -> bool {
-        self.cursor < self.limit(log) || self.asides.is_some()
+    pub fn is_pending(&self, scrollback: &Scrollback) -> bool {
+        self.cursor < self.limit(scrollback) || self.asides.is_some()
     }
 
     /// What to write next, in order, as slices of the scrollback and of the asides.
     #[must_use]
-    pub fn chunks<'a>(&'a self, log: &'a Scrollback) -> Chunks<'a> {
+    pub fn chunks<'a>(&'a self, scrollback: &'a Scrollback) -> Chunks<'a> {
         let asides = self.asides.as_deref();
         let taken = asides.map_or(0, |asides| asides.taken);
-        Chunks { log, asides, next: 0, taken, cursor: self.cursor, limit: self.limit(log) }
+        Chunks { scrollback, asides, next: 0, taken, cursor: self.cursor, limit: self.limit(scrollback) }
     }
 
     /// Moves on by `count` bytes of what [`Outbox::chunks`] gave.
-    pub fn take(&mut self, log: &Scrollback, mut count: usize, now: Duration) {
-        if let Some(blocked) = &mut self.blocked {
-            blocked.progress = now;
-            let bought = FAIR_TIME * u32::try_from(count).unwrap_or(FAIR_BYTES) / FAIR_BYTES;
-            blocked.fair_until = (blocked.fair_until.max(now) + bought).min(now + FAIR_TIME);
-        }
+    pub fn take(&mut self, scrollback: &Scrollback, mut count: usize) {
         while count > 0 {
-            let chunk = self.chunks(log).next().expect("no more is taken than there was");
+            let chunk = self.chunks(scrollback).next().expect("no more is taken than there was");
             let step = count.min(chunk.len());
             count -= step;
             match &mut self.asides {
@@ -140,61 +123,37 @@ impl Outbox {
                 _ => self.cursor += step as u64,
             }
         }
-        if !self.is_pending(log) {
-            self.blocked = None;
-        }
         self.check();
-    }
-
-    /// The socket takes no more for now. Answers whether that is news.
-    pub fn block(&mut self, now: Duration) -> bool {
-        let is_news = self.blocked.is_none();
-        self.blocked.get_or_insert_with(|| Box::new(Blocked { progress: now, fair_until: now + BLINK }));
-        is_news
-    }
-
-    /// Until when a blocked reader counts as keeping up a fair pace.
-    #[must_use]
-    pub fn fair_until(&self) -> Option<Duration> {
-        self.blocked.as_ref().map(|blocked| blocked.fair_until)
-    }
-
-    /// When a blocked reader last took anything, or was given another chance.
-    #[must_use]
-    pub fn last_progress(&self) -> Option<Duration> {
-        self.blocked.as_ref().map(|blocked| blocked.progress)
     }
 
     /// Ends this reader's part in the conversation between two lines: it is owed the rest of the line that it is in
     /// the middle of, then `farewell`, and nothing more. What it was in the middle of has to be kept still.
-    pub fn let_go(&mut self, log: &Scrollback, farewell: &[u8], now: Duration) {
-        let mut parting = Vec::new();
+    pub fn cut_short(&mut self, scrollback: &Scrollback, farewell: &[u8]) {
+        let mut last = Vec::new();
         if let Some(Asides { queue, taken: taken @ 1.., .. }) = self.asides.as_deref() {
             let (before, rest) = queue[0].text.split_at(*taken);
-            let in_line = !before.ends_with(b"\n");
-            let length = memchr::memchr(b'\n', rest).filter(|_| in_line).map_or(0, |at| at + 1);
-            parting.extend_from_slice(&rest[..length]);
-        } else if self.behind(log) > 0 && !log.is_line_start(self.cursor) {
-            let end = log.line_end(self.cursor);
-            log.pieces(self.cursor, end).for_each(|piece| parting.extend_from_slice(piece));
+            let is_within_line = !before.ends_with(b"\n");
+            let length = memchr::memchr(b'\n', rest).filter(|_| is_within_line).map_or(0, |at| at + 1);
+            last.extend_from_slice(&rest[..length]);
+        } else if self.behind(scrollback) > 0 && !scrollback.is_line_start(self.cursor) {
+            let end = scrollback.line_end(self.cursor);
+            scrollback.pieces(self.cursor, end).for_each(|piece| last.extend_from_slice(piece));
             self.cursor = end;
         }
         self.abandon();
-        parting.extend_from_slice(farewell);
-        self.add_aside(self.cursor, &parting);
-        self.blocked = Some(Box::new(Blocked { progress: now, fair_until: Duration::ZERO }));
+        last.extend_from_slice(farewell);
+        self.add_aside(self.cursor, &last);
     }
 
     /// Nothing can be delivered any more.
     pub fn abandon(&mut self) {
         self.until = self.cursor;
         self.asides = None;
-        self.blocked = None;
         self.check();
     }
 
-    fn limit(&self, log: &Scrollback) -> u64 {
-        self.until.min(log.end())
+    fn limit(&self, scrollback: &Scrollback) -> u64 {
+        self.until.min(scrollback.end())
     }
 
     fn check(&self) {
@@ -206,7 +165,7 @@ impl Outbox {
 /// What one reader is owed, piece by piece.
 #[derive(Debug)]
 pub struct Chunks<'a> {
-    log: &'a Scrollback,
+    scrollback: &'a Scrollback,
     asides: Option<&'a Asides>,
     next: usize,
     taken: usize,
@@ -227,7 +186,7 @@ impl<'a> Iterator for Chunks<'a> {
         if self.cursor == to {
             return None;
         }
-        let chunk = self.log.contiguous(self.cursor, to);
+        let chunk = self.scrollback.contiguous(self.cursor, to);
         self.cursor += chunk.len() as u64;
         Some(chunk)
     }
@@ -236,8 +195,6 @@ impl<'a> Iterator for Chunks<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const NOW: Duration = Duration::from_secs(7);
 
     fn read(outbox: &Outbox, log: &Scrollback) -> String {
         let bytes: Vec<u8> = outbox.chunks(log).flatten().copied().collect();
@@ -271,20 +228,20 @@ mod tests {
             while outbox.is_pending(&log) {
                 assert_eq!(read(&outbox, &log), &all[seen..]);
                 let count = step.min(all.len() - seen);
-                outbox.take(&log, count, NOW);
+                outbox.take(&log, count);
                 seen += count;
             }
             assert_eq!(seen, all.len());
         }
     }
 
-    /// Who is let go after any number of bytes gets the rest of its line, the farewell, and nothing else.
+    /// A reader that is cut short after any number of bytes gets the rest of its line, the farewell, and nothing else.
     #[test]
-    fn is_let_go_between_lines() {
+    fn is_cut_short_between_lines() {
         for taken in 0.."--- welcome\n--- hello\none\ntwo\n--- a\n--- b\nthree\n".len() {
             let (log, mut outbox, all) = example();
-            outbox.take(&log, taken, NOW);
-            outbox.let_go(&log, b"--- bye\n", NOW);
+            outbox.take(&log, taken);
+            outbox.cut_short(&log, b"--- bye\n");
             let rest = match all[..taken].rfind('\n').map_or(taken, |at| taken - at - 1) {
                 0 => "",
                 _ => all[taken..].split_inclusive('\n').next().unwrap(),
@@ -293,13 +250,13 @@ mod tests {
         }
     }
 
-    /// Nobody is owed what is said after the end of their part.
+    /// Nobody is owed what is said after they have left.
     #[test]
     fn is_owed_nothing_after_leaving() {
         let mut log = Scrollback::new(64).unwrap();
         let mut outbox = Outbox::default();
         log.append(&[b"before"]);
-        assert!(!outbox.is_pending(&log), "nobody without a name hears anything");
+        assert!(!outbox.is_pending(&log), "nobody without a name reads anything");
         outbox.follow(log.end());
         log.append(&[b"during"]);
         outbox.follow_until(log.end());
@@ -307,22 +264,20 @@ mod tests {
         assert_eq!(read(&outbox, &log), "during\n");
     }
 
-    /// A reader that takes nothing is fair for a blink only; every 64 KiB that it takes make that a second longer.
+    /// Memory of asides is freed as they are taken, however many more come meanwhile.
     #[test]
-    fn knows_a_fair_pace() {
-        let mut log = Scrollback::new(256 * 1024).unwrap();
+    fn what_was_taken_is_freed() {
+        let log = Scrollback::new(64).unwrap();
         let mut outbox = Outbox::default();
         outbox.follow(0);
-        log.append(&[b"x".repeat(200_000).as_slice()]);
-        assert!(outbox.block(NOW));
-        assert!(!outbox.block(NOW + BLINK));
-        assert_eq!(outbox.fair_until(), Some(NOW + BLINK));
-        outbox.take(&log, FAIR_BYTES as usize / 4, NOW);
-        assert_eq!(outbox.fair_until(), Some(NOW + BLINK + FAIR_TIME / 4));
-        outbox.take(&log, FAIR_BYTES as usize, NOW + BLINK);
-        assert_eq!(outbox.fair_until(), Some(NOW + BLINK + FAIR_TIME), "no more than that in hand");
-        assert_eq!(outbox.last_progress(), Some(NOW + BLINK));
-        outbox.take(&log, 200_001 - FAIR_BYTES as usize / 4 * 5, NOW + BLINK);
-        assert_eq!(outbox.last_progress(), None, "all is taken");
+        let line = [b"x".repeat(1000).as_slice(), b"\n"].concat();
+        (0..50).for_each(|_| outbox.add_aside_at_end(&log, &line));
+        for _ in 0..10_000 {
+            outbox.add_aside_at_end(&log, &line);
+            outbox.take(&log, line.len());
+            let queue = &outbox.asides.as_ref().unwrap().queue;
+            let allocated: usize = queue.iter().map(|aside| aside.text.capacity()).sum();
+            assert!(outbox.aside_bytes() < 60 * line.len() && allocated < 120 * line.len());
+        }
     }
 }

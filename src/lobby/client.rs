@@ -1,0 +1,94 @@
+//! One connection, as the lobby sees it.
+
+use std::time::Duration;
+
+use super::backpressure::Blocked;
+use super::outbox::Outbox;
+use super::rate_limit::Bucket;
+use crate::room::place::Place;
+use crate::room::roster::Seat;
+use crate::room::session::SessionToken;
+
+/// One connection, from its first byte to its last.
+///
+/// ```text
+///   Nameless ── name accepted ──> Member ── left, disconnected, replaced ──> Closing ── all delivered ──> gone
+///       └──────────────── turned away, no name in time, left ──────────────────┘
+/// ```
+#[derive(Debug)]
+pub struct Client {
+    /// Where it comes from.
+    pub place: Place,
+    /// How far it has come.
+    pub state: State,
+    /// What it is owed.
+    pub outbox: Outbox,
+    /// Since when its socket takes no more, if it does not.
+    pub blocked: Option<Box<Blocked>>,
+    /// How many lines it may still send.
+    pub lines_left: Bucket,
+    /// How many bytes it may still say while some reader holds up the others.
+    pub bytes_left: Bucket,
+    /// What it can come back with.
+    pub token: Option<Box<SessionToken>>,
+    /// How many lines of its session have been dealt with. Without a session, nobody asks.
+    pub heard: u64,
+    /// Whether it counts as one of the connections that may be had, and was not turned away.
+    pub is_admitted: bool,
+    /// Whether it was told that it sends too fast, and has not slowed down since.
+    pub was_told_to_slow_down: bool,
+    /// Whether something that it sent waits to be processed.
+    pub is_waiting: bool,
+    /// Whether the answer to `!who` waits until there is room for it.
+    pub awaits_names: bool,
+    /// Whether nothing can be delivered to it any more.
+    pub is_unreachable: bool,
+    /// How many names of its choice were refused.
+    pub refused: u8,
+}
+
+/// How far a connection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It has not said its name.
+    Nameless {
+        /// When it has to have said it.
+        deadline: Duration,
+    },
+    /// It speaks for someone in the room.
+    Member(Seat),
+    /// Nothing that it sends is processed any more, and it is gone once it has got what it is owed.
+    Closing,
+}
+
+/// How a connection's input ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// In order: the peer will send nothing more, but may still read.
+    Closed,
+    /// By a fault: the peer can no longer be reached.
+    Lost,
+}
+
+impl Client {
+    /// A connection that has just come in.
+    #[must_use]
+    pub fn new(place: Place, state: State, is_admitted: bool) -> Client {
+        Client {
+            place,
+            state,
+            outbox: Outbox::default(),
+            blocked: None,
+            lines_left: Bucket::default(),
+            bytes_left: Bucket::default(),
+            token: None,
+            heard: 0,
+            is_admitted,
+            was_told_to_slow_down: false,
+            is_waiting: false,
+            awaits_names: false,
+            is_unreachable: false,
+            refused: 0,
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! What the lines of a member mean.
+
+use std::time::Duration;
+
+use super::event::Event;
+use super::limits::{MAX_PRIVATE, MAX_PRIVATE_TOTAL, MAX_WHISPERS_TOTAL};
+use super::rate_limit::cost_of;
+use super::{ClientId, Lobby};
+use crate::protocol::command::Command;
+use crate::protocol::name::{BadName, MAX_BYTES, Name};
+use crate::protocol::notice::{self, Error, Private};
+use crate::protocol::text::sanitise;
+use crate::room::entry::{Act, Farewell, Outcome};
+use crate::room::roster::{Found, Seat};
+use crate::room::session::SessionToken;
+
+/// How long a line of names gets before another one is begun, in bytes.
+const NAMES_WIDTH: usize = 96;
+
+impl Lobby {
+    /// Processes a line of a member.
+    pub(super) fn handle_command(&mut self, id: ClientId, seat: Seat, line: &[u8], now: Duration) {
+        let text = sanitise(line);
+        match Command::parse(&text) {
+            Command::Nothing => {}
+            Command::Say(text) => self.speak(id, seat, Act::Say(text), now),
+            Command::Me(text) => self.speak(id, seat, Act::Me(text), now),
+            Command::Msg { to, text } => self.whisper(id, seat, to, text, now),
+            Command::Nick(name) => self.rename(id, seat, name, now),
+            Command::Who => self.ask_for_names(id, now),
+            Command::Help => notice::help().for_each(|line| self.tell(id, line)),
+            Command::Session => self.open_session(id, seat, now),
+            Command::Exit(words) => {
+                self.leave(seat, self.client(id).heard, Farewell::Words(words), now);
+                self.dismiss(id);
+            }
+            Command::Usage(usage) => self.tell(id, Private::Error(Error::Usage(usage))),
+            Command::Unknown(word) => self.tell(id, Private::Error(Error::UnknownCommand(word))),
+        }
+    }
+
+    fn speak(&mut self, id: ClientId, seat: Seat, act: Act<'_>, now: Duration) {
+        if let Outcome::Said(span) = self.act(id, seat, act, now) {
+            self.charge_bytes(id, span.end - span.start, now);
+            self.events.push(Event::Said(span));
+        }
+    }
+
+    /// A whisper is counted first, and takes effect only if that was: so it arrives at most once.
+    fn whisper(&mut self, id: ClientId, seat: Seat, to: &str, text: &str, now: Duration) {
+        if to.len() > MAX_BYTES {
+            return self.tell(id, Private::Error(Error::BadName(BadName::TooLong)));
+        }
+        let person = match self.room.roster().find(to) {
+            Found::Person(person) => person,
+            Found::Nobody => return self.tell(id, Private::Error(Error::NobodyCalled(to))),
+            Found::Several => return self.tell(id, Private::Error(Error::SeveralCalled(to))),
+        };
+        let name = |lobby: &Lobby, person| lobby.room.roster().person(person).name.clone();
+        let to = name(self, person);
+        let Some(target) = self.connection_of(person) else {
+            return self.tell(id, Private::Error(Error::Unreachable(to.as_str())));
+        };
+        let waiting = self.client(target).outbox.aside_bytes();
+        if waiting >= MAX_PRIVATE || self.private_bytes >= MAX_WHISPERS_TOTAL {
+            return self.tell(id, Private::Error(Error::ReadsTooSlowly(to.as_str())));
+        }
+        if self.act(id, seat, Act::Heard, now) == Outcome::Done {
+            let from = name(self, seat.person);
+            self.tell(target, Private::WhisperFrom { from: from.as_str(), text });
+            self.tell(id, Private::WhisperTo { to: to.as_str(), text });
+        }
+    }
+
+    fn rename(&mut self, id: ClientId, seat: Seat, name: &str, now: Duration) {
+        let name = match Name::parse(name.as_bytes()) {
+            Ok(name) => name,
+            Err(reason) => return self.tell(id, Private::Error(Error::BadName(reason))),
+        };
+        if name == self.room.roster().person(seat.person).name {
+            return self.tell(id, Private::StillNamed(name.as_str()));
+        }
+        match self.act(id, seat, Act::Rename(name.clone()), now) {
+            Outcome::Renamed(span) => self.events.push(Event::Renamed(span)),
+            Outcome::NameTaken => self.tell(id, Private::Error(Error::NameTaken(name.as_str()))),
+            Outcome::NameReserved => self.tell(id, Private::Error(Error::NameReserved(name.as_str()))),
+            outcome => debug_assert_eq!(outcome, Outcome::Void),
+        }
+    }
+
+    /// Answers `!who`, or lets it wait until fewer bytes wait for everyone together.
+    fn ask_for_names(&mut self, id: ClientId, now: Duration) {
+        if self.private_bytes >= MAX_PRIVATE_TOTAL {
+            self.client_mut(id).awaits_names = true;
+            self.awaiting_names.push_back(id);
+        } else {
+            self.tell_names(id, now);
+        }
+    }
+
+    /// Answers those who wait, as far as there is room for it.
+    pub(super) fn answer_waiting(&mut self, now: Duration) {
+        while self.private_bytes < MAX_PRIVATE_TOTAL {
+            let Some(id) = self.awaiting_names.pop_front() else { return };
+            // It may be gone, and its number another one's.
+            if let Some(client) = &mut self.clients[id.0]
+                && std::mem::take(&mut client.awaits_names)
+                && !self.is_closing(id)
+            {
+                self.tell_names(id, now);
+            }
+        }
+    }
+
+    /// Tells who is here. A long answer costs as much as lines of that length.
+    fn tell_names(&mut self, id: ClientId, now: Duration) {
+        let mut names: Vec<&str> = self.room.roster().names().collect();
+        names.sort_unstable();
+        let mut lines = vec![String::new()];
+        for name in names {
+            let line = lines.last_mut().expect("there is always one");
+            if line.is_empty() {
+                line.push_str(name);
+            } else if line.len() + 2 + name.len() > NAMES_WIDTH {
+                line.push(',');
+                lines.push(name.to_owned());
+            } else {
+                line.push_str(", ");
+                line.push_str(name);
+            }
+        }
+        let before = self.client(id).outbox.aside_bytes();
+        self.tell(id, Private::Online(self.room.roster().len()));
+        for line in &lines {
+            self.tell(id, Private::Names(line));
+        }
+        self.charge(id, cost_of(self.client(id).outbox.aside_bytes() - before) - 1, now);
+    }
+
+    fn open_session(&mut self, id: ClientId, seat: Seat, now: Duration) {
+        if self.client(id).token.is_none() {
+            let token = SessionToken::new((self.random)());
+            self.client_mut(id).heard = 0;
+            self.act(id, seat, Act::OpenSession(token.id()), now);
+            self.client_mut(id).token = Some(Box::new(token));
+        }
+        let client = self.client(id);
+        let (token, heard) = (client.token.as_ref().expect("it is there by now").to_string(), client.heard);
+        self.tell(id, Private::Session { token: &token, position: self.room.scrollback().end(), heard });
+    }
+}

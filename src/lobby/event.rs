@@ -1,0 +1,26 @@
+//! What happened, as an operator wants to know it.
+
+use std::ops::Range;
+
+use super::ClientId;
+use crate::protocol::name::Name;
+
+/// Something that happened. Positions are those of the public line about it, which is kept at least until the end of the
+/// next turn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Someone said or did something.
+    Said(Range<u64>),
+    /// Someone joined, over this connection; so many are here now.
+    Joined(ClientId, Range<u64>, usize),
+    /// Someone left; so many are still here.
+    Left(Range<u64>, usize),
+    /// Someone has another name.
+    Renamed(Range<u64>),
+    /// Someone's connection broke; the name is kept for a while.
+    Broke(Name),
+    /// Someone came back, over this connection.
+    Returned(ClientId, Name),
+    /// A connection was turned away, disconnected, or asked to try again.
+    Refused(ClientId, String),
+}

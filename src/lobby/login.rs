@@ -1,0 +1,168 @@
+//! What the first line of a connection means: a name, or a session to resume.
+
+use std::time::Duration;
+
+use super::event::Event;
+use super::limits::MAX_REFUSED;
+use super::rate_limit::JOIN_COST;
+use super::{ClientId, Due, Lobby};
+use crate::protocol::command::Command;
+use crate::protocol::name::Name;
+use crate::protocol::notice::{Error, Private};
+use crate::protocol::text::sanitise;
+use crate::room::entry::{Act, Change, Outcome};
+use crate::room::roster::{Presence, Seat};
+use crate::room::session::SessionToken;
+
+/// What a connection says that comes back: `!resume TOKEN@POSITION`.
+struct Resume {
+    token: SessionToken,
+    position: u64,
+}
+
+impl Lobby {
+    /// Processes a line of a connection that has no name.
+    pub(super) fn log_in(&mut self, id: ClientId, line: &[u8], now: Duration) {
+        if let Some(server) = meant_for(line) {
+            self.refuse(id, Error::NotA(server));
+            return self.dismiss(id);
+        }
+        if let Some(claim) = line.strip_prefix(b"!resume ") {
+            return match Resume::parse(claim) {
+                Some(resume) => self.resume(id, resume, now),
+                None => self.refuse_login(id, Error::BadSession),
+            };
+        }
+        match Command::parse(&sanitise(line)) {
+            Command::Nothing => return,
+            Command::Exit(_) => return self.dismiss(id),
+            _ => {}
+        }
+        match Name::parse(line) {
+            Ok(name) => self.join(id, name, now),
+            Err(reason) => self.refuse_login(id, Error::BadName(reason)),
+        }
+    }
+
+    fn refuse_login(&mut self, id: ClientId, error: Error<'_>) {
+        self.refuse(id, error);
+        let client = self.client_mut(id);
+        client.refused += 1;
+        if client.refused == MAX_REFUSED {
+            self.refuse(id, Error::TooManyNames);
+            self.dismiss(id);
+        }
+    }
+
+    fn join(&mut self, id: ClientId, name: Name, now: Duration) {
+        let place = self.client(id).place;
+        if let Some(error) = self.access.refuses_to_join(place, self.room.roster()) {
+            self.refuse(id, error);
+            return self.dismiss(id);
+        }
+        let asked_for = name.clone();
+        match self.propose(Change::Join { name, place }, now) {
+            Outcome::Joined(seat, span) => {
+                self.charge(id, JOIN_COST - 1, now);
+                let online = self.room.roster().len();
+                self.events.push(Event::Joined(id, span.clone(), online));
+                self.welcome(id, seat, span.start, &asked_for, online);
+            }
+            Outcome::NameTaken => self.refuse_login(id, Error::NameTaken(asked_for.as_str())),
+            Outcome::NameReserved => self.refuse_login(id, Error::NameReserved(asked_for.as_str())),
+            outcome => unreachable!("joining came to {outcome:?}"),
+        }
+    }
+
+    /// First the last lines, then the greeting, then the room goes on: with the news of the arrival, at `joined`.
+    fn welcome(&mut self, id: ClientId, seat: Seat, joined: u64, name: &Name, online: usize) {
+        let oldest = self.oldest();
+        let (from, lines) = self.room.scrollback().last_lines(joined, self.limits.history, oldest.min(joined));
+        self.seat(id, seat, from);
+        if lines > 0 {
+            self.tell_at(id, from, Private::History { lines });
+        }
+        self.tell_at(id, joined, Private::Named { name: name.as_str(), online });
+    }
+
+    fn resume(&mut self, id: ClientId, Resume { token, position }: Resume, now: Duration) {
+        let session = token.id();
+        // What the connection before has sent is counted up to now, and nothing that comes later.
+        if let Some(person) = self.room.roster().owner_of(&session)
+            && let Some(other) = self.connection_of(person)
+        {
+            let seat = Seat { person, number: self.room.roster().person(person).seat };
+            self.act(other, seat, Act::Heard, now);
+            self.keep_bucket(other, now);
+        }
+        let place = self.client(id).place;
+        let Outcome::Resumed { seat, before, was, heard, joined } =
+            self.propose(Change::Resume { session, place }, now)
+        else {
+            return self.refuse_login(id, Error::BadSession);
+        };
+        match was {
+            Presence::Here => {
+                if let Some(other) = self.connection_of(seat.person) {
+                    self.end_with(other, Error::ResumedElsewhere, now);
+                }
+            }
+            Presence::Away { back_by } => {
+                self.deadlines.remove(&(back_by, Due::GiveUp(before)));
+            }
+            Presence::Gone { .. } => {}
+        }
+        let lines_left = self.sessions.remove(&session);
+        let client = self.client_mut(id);
+        client.heard = heard;
+        client.lines_left = client.lines_left.later(lines_left);
+        client.token = Some(Box::new(token));
+        self.charge(id, JOIN_COST - 1, now);
+
+        let end = joined.as_ref().map_or(self.room.scrollback().end(), |span| span.start);
+        let from = self.place_to_resume(position, end);
+        self.seat(id, seat, from);
+        if from > position {
+            self.tell_at(id, from, Private::Missed { bytes: from - position });
+        }
+        let name = self.room.roster().person(seat.person).name.clone();
+        self.tell_at(id, end, Private::Resumed { name: name.as_str(), heard });
+        self.events.push(match joined {
+            Some(span) => Event::Joined(id, span, self.room.roster().len()),
+            None => Event::Returned(id, name),
+        });
+    }
+
+    /// Where a reader goes on that stopped at `position`: there if possible, and else at the next start of a line that is
+    /// kept. What it says of the future is taken for the end.
+    fn place_to_resume(&self, position: u64, end: u64) -> u64 {
+        self.room.scrollback().line_start_from(position.clamp(self.oldest().min(end), end))
+    }
+
+    /// The oldest position at which a reader may begin: what this turn may still append does not put it out of reach.
+    fn oldest(&self) -> u64 {
+        let watermarks = self.backpressure.watermarks;
+        (self.turn_start + watermarks.turn).saturating_sub(watermarks.evict)
+    }
+}
+
+/// The kind of server that a first line is meant for, if it is not this one.
+///
+/// A web page can make a browser send any lines here, as the body of a request; and what looks for SSH greets first, with
+/// what would be a name. Neither must be said in the room.
+fn meant_for(line: &[u8]) -> Option<&'static str> {
+    if memchr::memmem::find(line, b" HTTP/").is_some() {
+        return Some("a web server");
+    }
+    line.starts_with(b"SSH-2.0-").then_some("an SSH server")
+}
+
+impl Resume {
+    fn parse(claim: &[u8]) -> Option<Resume> {
+        let (token, position) = str::from_utf8(claim).ok()?.trim_ascii().split_once('@')?;
+        let is_number = !position.is_empty() && position.bytes().all(|byte| byte.is_ascii_digit());
+        // A number that no position can have lies beyond the end, as any other one does.
+        let position = is_number.then(|| position.parse().unwrap_or(u64::MAX))?;
+        Some(Resume { token: SessionToken::parse(token)?, position })
+    }
+}

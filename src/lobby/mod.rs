@@ -1,0 +1,589 @@
+//! What is local to one server: its connections, what each is owed, and how much each may do. Pure: no socket, no clock,
+//! and the random bits are an argument.
+//!
+//! A connection is a cursor in the room's log. [`Lobby`] takes lines and the time as arguments and gives bytes back as
+//! slices: a server (or a test) tells it what arrived on which connection and asks it what to write next. Whatever
+//! everybody is to see, it proposes to the [room](crate::room) as an entry; what came of it, it tells whom it concerns.
+//! Times are counted from any fixed moment.
+//!
+//! In reading order: [`client`] is one connection, [`outbox`] its cursor. `login` and `commands` are what its lines mean.
+//! [`access`] says who may come in, [`rate_limit`] how fast one may send, [`backpressure`] what becomes of slow readers, and
+//! [`limits`] how much there may be of everything. Here is what happens to a connection.
+
+pub mod access;
+pub mod backpressure;
+pub mod client;
+mod commands;
+pub mod event;
+pub mod limits;
+mod login;
+pub mod outbox;
+pub mod rate_limit;
+
+use std::collections::{BTreeSet, TryReserveError, VecDeque};
+use std::fmt;
+use std::time::Duration;
+
+use crate::protocol::line::Line;
+use crate::protocol::notice::{CONNECTION_LOST, Error, Private, READ_TOO_SLOWLY};
+use crate::room::Room;
+use crate::room::entry::{Act, Change, Entry, Farewell, Outcome};
+use crate::room::place::Place;
+use crate::room::roster::{PersonKey, Seat};
+use crate::room::scrollback::Scrollback;
+use crate::room::session::SessionId;
+use access::{Access, Entrance};
+use backpressure::{Backpressure, TRICKLE_RATE, Watermarks};
+use client::{Client, End, State};
+use event::Event;
+use limits::{Limits, MAX_ANSWERS, MAX_ANSWERS_UNDER_PRESSURE, MAX_PRIVATE_TOTAL};
+use outbox::{Chunks, Outbox};
+use rate_limit::{Buckets, cost_of};
+
+/// A connection's number: small, and used again once the connection is forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ClientId(pub usize);
+
+/// Where the lobby's random bits come from.
+pub type Random = Box<dyn FnMut() -> u128 + Send>;
+
+/// The connections of a room.
+pub struct Lobby {
+    limits: Limits,
+    room: Room,
+    access: Access,
+    clients: Vec<Option<Client>>,
+    /// Over which connection someone is here, by [`PersonKey::index`].
+    connections: Vec<Option<ClientId>>,
+    /// How many lines the owners of sessions may send who are not connected.
+    sessions: Buckets<SessionId>,
+    random: Random,
+    backpressure: Backpressure,
+    /// When something happens unless something else happens first.
+    deadlines: BTreeSet<(Duration, Due)>,
+    /// Connections to which something happened that is not in the scrollback.
+    touched: Vec<ClientId>,
+    /// Connections that wait for the answer to `!who`.
+    awaiting_names: VecDeque<ClientId>,
+    /// What happened, for the operator.
+    events: Vec<Event>,
+    /// How many bytes of asides all connections have together.
+    private_bytes: usize,
+    /// Where the scrollback ended when this turn began.
+    turn_start: u64,
+    /// When [`Lobby::end_turn`] has something to do though nothing happens.
+    wake_at: Option<Duration>,
+}
+
+/// What a deadline is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Due {
+    /// A connection has to have said its name.
+    Login(ClientId),
+    /// Someone whose connection broke has to be back.
+    GiveUp(Seat),
+    /// The room is to be told that someone was disconnected, for want of reading.
+    Leave(Seat),
+}
+
+/// Whether pending input may be processed, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// Now.
+    Now,
+    /// Not before this moment.
+    At(Duration),
+    /// Not before something else has happened: another turn, or some reader's progress.
+    Later,
+    /// Never again: it is to be dropped.
+    Never,
+}
+
+impl Lobby {
+    /// The lobby of an empty room. `limits.scrollback` has to be at least [`Limits::smallest_scrollback`].
+    ///
+    /// # Errors
+    /// Where there is not enough memory for the scrollback.
+    pub fn new(limits: Limits, random: Random) -> Result<Lobby, TryReserveError> {
+        debug_assert!(limits.scrollback >= limits.smallest_scrollback());
+        let room = Room::new(limits.scrollback)?;
+        Ok(Lobby {
+            access: Access::new(limits.access, limits.rate),
+            backpressure: Backpressure::new(Watermarks::new(room.scrollback().capacity())),
+            limits,
+            room,
+            clients: Vec::new(),
+            connections: Vec::new(),
+            sessions: Buckets::default(),
+            random,
+            deadlines: BTreeSet::new(),
+            touched: Vec::new(),
+            awaiting_names: VecDeque::new(),
+            events: Vec::new(),
+            private_bytes: 0,
+            turn_start: 0,
+            wake_at: None,
+        })
+    }
+
+    /// Puts a line into the scrollback that was said before this room was opened. One that is too long is left out.
+    pub fn remember(&mut self, line: &[u8]) {
+        if line.len() < self.limits.longest_utterance() {
+            self.room.remember(line);
+            self.turn_start = self.room.scrollback().end();
+        }
+    }
+
+    /// The room, to look at.
+    #[must_use]
+    pub fn room(&self) -> &Room {
+        &self.room
+    }
+
+    /// The longest line of input, in bytes, its LF included.
+    #[must_use]
+    pub fn max_line(&self) -> usize {
+        self.limits.max_line
+    }
+
+    // ---- A connection's way in and out ----
+
+    /// How to receive a connection from a place.
+    #[must_use]
+    pub fn entrance(&self, place: Place) -> Entrance {
+        self.access.entrance(place)
+    }
+
+    /// A new connection: it is greeted and has to say its name, or it is told why it may not come in.
+    pub fn enter(&mut self, id: ClientId, place: Place, entrance: Entrance, now: Duration) {
+        if self.clients.len() <= id.0 {
+            self.clients.resize_with(id.0 + 1, || None);
+        }
+        let deadline = now + self.limits.login_timeout;
+        let is_open = entrance == Entrance::Open;
+        let state = if is_open { State::Nameless { deadline } } else { State::Closing };
+        let before = self.clients[id.0].replace(Client::new(place, state, is_open));
+        debug_assert!(before.is_none(), "a number is given out once at a time");
+        match entrance {
+            Entrance::Open => {
+                self.access.enter(place);
+                self.deadlines.insert((deadline, Due::Login(id)));
+                self.tell(id, Private::Welcome);
+            }
+            Entrance::Closed(error) => {
+                self.access.turn_away();
+                self.refuse(id, error);
+            }
+            Entrance::Shut => unreachable!("it was closed at once"),
+        }
+    }
+
+    /// Whether pending input of a connection may be processed, and when. `has_line`: whether a whole line is pending, for
+    /// a sender that is too fast is still read from until there is one.
+    pub fn readiness(&mut self, id: ClientId, has_line: bool, now: Duration) -> Readiness {
+        let readiness = self.readiness_for(id, has_line, now);
+        self.client_mut(id).is_waiting = readiness != Readiness::Now;
+        readiness
+    }
+
+    /// Whether one more line of a connection may be processed in this turn.
+    #[must_use]
+    pub fn may_handle(&self, id: ClientId, now: Duration) -> bool {
+        self.readiness_for(id, true, now) == Readiness::Now
+    }
+
+    /// Processes one line of input. It has to be that [`Lobby::may_handle`] it.
+    pub fn handle_line(&mut self, id: ClientId, line: Line<'_>, now: Duration) {
+        let length = if let Line::Whole(bytes) = line { bytes.len() } else { self.limits.max_line };
+        self.charge(id, cost_of(length), now);
+        match (self.client(id).state, line) {
+            (State::Closing, _) => {}
+            (State::Nameless { .. }, Line::Whole(line)) => self.log_in(id, line, now),
+            (State::Nameless { .. }, Line::TooLong) => {
+                // No name is so long, and what follows may be the body of somebody's request.
+                self.refuse(id, Error::LineTooLong(self.limits.max_line));
+                self.dismiss(id);
+            }
+            (State::Member(seat), line) => {
+                self.client_mut(id).heard += 1;
+                match line {
+                    Line::Whole(line) => self.handle_command(id, seat, line, now),
+                    Line::TooLong => self.tell(id, Private::Error(Error::LineTooLong(self.limits.max_line))),
+                }
+            }
+        }
+    }
+
+    /// Notes that a whole line is held back. If it is the sender's rate that does so, the sender is told, once a spell.
+    pub fn hold_back(&mut self, id: ClientId, now: Duration) {
+        let limit = self.limits.rate;
+        let client = self.client(id);
+        let is_too_fast = client.lines_left.ready_at(&limit) > now || self.access.ready_at(client.place) > now;
+        let client = self.client_mut(id);
+        client.is_waiting = true;
+        if is_too_fast && !std::mem::replace(&mut client.was_told_to_slow_down, true) {
+            self.tell(id, Private::TooFast);
+        }
+    }
+
+    /// The input of a connection has ended, and every whole line of it was processed. `rest` is what came after the last
+    /// of them.
+    pub fn end_input(&mut self, id: ClientId, end: End, rest: Option<&[u8]>, now: Duration) {
+        let has_session = |lobby: &Lobby| lobby.client(id).token.is_some();
+        if let Some(line) = rest
+            && end == End::Closed
+            && !has_session(self)
+        {
+            self.handle_line(id, Line::Whole(line), now);
+        }
+        if let State::Member(seat) = self.client(id).state {
+            if has_session(self) {
+                self.break_off(id, seat, now);
+            } else {
+                let farewell = match end {
+                    End::Closed => Farewell::Words(""),
+                    End::Lost => Farewell::Reason(CONNECTION_LOST),
+                };
+                self.leave(seat, 0, farewell, now);
+            }
+        }
+        self.dismiss(id);
+    }
+
+    /// Nothing can be delivered to a connection any more, though what it sent may still have to be read.
+    pub fn cut_off(&mut self, id: ClientId) {
+        self.client_mut(id).is_unreachable = true;
+        self.change_outbox(id, |outbox, _| outbox.abandon());
+    }
+
+    /// The peer can no longer be reached. What it sent is still processed, if it had a name.
+    pub fn lose(&mut self, id: ClientId) {
+        self.cut_off(id);
+        if let State::Nameless { .. } = self.client(id).state {
+            self.dismiss(id);
+        }
+        self.touched.push(id);
+    }
+
+    /// Whether a connection ends without having got everything.
+    #[must_use]
+    pub fn is_cut_off(&self, id: ClientId) -> bool {
+        self.client(id).is_unreachable
+    }
+
+    /// Whether nothing that a connection sends is processed any more.
+    #[must_use]
+    pub fn is_closing(&self, id: ClientId) -> bool {
+        self.client(id).state == State::Closing
+    }
+
+    /// Whether a connection is over: nothing that it sends is processed, and it has got all that it is owed.
+    #[must_use]
+    pub fn is_done(&self, id: ClientId) -> bool {
+        self.is_closing(id) && !self.is_pending(id)
+    }
+
+    /// The connection is no more, and its number may be given to another one.
+    pub fn forget(&mut self, id: ClientId) {
+        self.cut_off(id);
+        let client = self.clients[id.0].take().expect(KNOWN);
+        debug_assert_eq!(client.state, State::Closing);
+        if client.is_admitted {
+            self.access.leave(client.place);
+        } else {
+            self.access.leave_turned_away();
+        }
+    }
+
+    /// Everybody is told that the server is shutting down, and nothing that they send is processed any more.
+    pub fn shut_down(&mut self, now: Duration) {
+        self.propose(Change::ShutDown, now);
+        for index in 0..self.clients.len() {
+            if self.clients[index].as_ref().is_some_and(|client| client.state != State::Closing) {
+                self.dismiss(ClientId(index));
+            }
+        }
+    }
+
+    // ---- What a connection is owed ----
+
+    /// What to write next to a connection, in order.
+    #[must_use]
+    pub fn chunks(&self, id: ClientId) -> Chunks<'_> {
+        self.client(id).outbox.chunks(self.room.scrollback())
+    }
+
+    /// Whether there is anything to write to it.
+    #[must_use]
+    pub fn is_pending(&self, id: ClientId) -> bool {
+        self.client(id).outbox.is_pending(self.room.scrollback())
+    }
+
+    // ---- The turn ----
+
+    /// Ends a turn: deals with what has taken too long, and with readers that are too far behind.
+    ///
+    /// `now` must not be later than the moment at which the turn began to look at its sockets: whatever anybody had sent
+    /// before then has been processed.
+    pub fn end_turn(&mut self, now: Duration) {
+        let end = self.room.scrollback().end();
+        debug_assert!(end - self.turn_start <= self.backpressure.watermarks.turn);
+        let progress = self.watch_readers(now);
+        // What comes now is for the next turn to write, and counts as its own. So however much is said in each turn, there
+        // is always room for the news of who leaves.
+        self.turn_start = end;
+        let deadline = self.expire(now);
+        self.answer_waiting(now);
+        let is_news = self.turn_start < self.room.scrollback().end() || !self.touched.is_empty();
+        self.wake_at = [deadline, progress, is_news.then_some(now)].into_iter().flatten().min();
+    }
+
+    /// When [`Lobby::end_turn`] has to be called though nothing happens.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<Duration> {
+        self.wake_at
+    }
+
+    /// Connections to which something happened that is not in the scrollback, some of them more than once.
+    pub fn drain_touched(&mut self) -> impl Iterator<Item = ClientId> {
+        self.touched.drain(..)
+    }
+
+    /// What happened since [`Lobby::clear_events`].
+    #[must_use]
+    pub fn events(&self) -> &[Event] {
+        &self.events
+    }
+
+    /// Forgets what happened.
+    pub fn clear_events(&mut self) {
+        self.events.clear();
+    }
+
+    /// Asserts what must always be so.
+    ///
+    /// # Panics
+    /// Where it is not.
+    pub fn check(&self) {
+        self.room.roster().check();
+        let clients = || self.clients.iter().flatten();
+        assert_eq!(self.private_bytes, clients().map(|client| client.outbox.aside_bytes()).sum::<usize>());
+        for (index, client) in self.clients.iter().enumerate() {
+            if let Some(Client { state: State::Member(seat), .. }) = client {
+                assert_eq!(self.connections[seat.person.index()], Some(ClientId(index)));
+                assert_eq!(self.room.roster().person(seat.person).seat, seat.number);
+            }
+        }
+    }
+
+    // ---- Helpers ----
+
+    fn client(&self, id: ClientId) -> &Client {
+        self.clients[id.0].as_ref().expect(KNOWN)
+    }
+
+    fn client_mut(&mut self, id: ClientId) -> &mut Client {
+        self.clients[id.0].as_mut().expect(KNOWN)
+    }
+
+    /// Puts something into the log. It is the only way for anything to be seen by everybody.
+    fn propose(&mut self, change: Change<'_>, now: Duration) -> Outcome {
+        self.room.apply(Entry { at: now, change })
+    }
+
+    /// Puts into the log what a member does with the line that is being processed.
+    fn act(&mut self, id: ClientId, seat: Seat, act: Act<'_>, now: Duration) -> Outcome {
+        let line = self.client(id).heard;
+        self.propose(Change::Act { seat, line, act }, now)
+    }
+
+    fn readiness_for(&self, id: ClientId, has_line: bool, now: Duration) -> Readiness {
+        let client = self.client(id);
+        if client.state == State::Closing {
+            return Readiness::Never;
+        }
+        let answers = if self.private_bytes < MAX_PRIVATE_TOTAL { MAX_ANSWERS } else { MAX_ANSWERS_UNDER_PRESSURE };
+        if !self.has_room() || client.outbox.aside_bytes() > answers || client.awaits_names {
+            return Readiness::Later;
+        }
+        let mut at = client.lines_left.ready_at(&self.limits.rate).max(self.access.ready_at(client.place));
+        if self.backpressure.is_on && matches!(client.state, State::Member(_)) {
+            at = at.max(Lobby::may_trickle_at(client));
+        }
+        if at > now && has_line { Readiness::At(at) } else { Readiness::Now }
+    }
+
+    /// Whether this turn may append what processing one more line can take.
+    fn has_room(&self) -> bool {
+        let said = self.room.scrollback().end() - self.turn_start;
+        said + self.limits.longest_utterance() as u64 <= self.backpressure.budget
+    }
+
+    /// Counts lines against the limits of their sender and of its place.
+    fn charge(&mut self, id: ClientId, lines: u32, now: Duration) {
+        let limit = self.limits.rate;
+        if limit.is_unlimited() {
+            return;
+        }
+        let place = self.client(id).place;
+        let place_has_recovered = self.access.has_recovered(place, now);
+        let client = self.client_mut(id);
+        client.was_told_to_slow_down &= !(place_has_recovered && client.lines_left.has_recovered(&limit, now));
+        client.lines_left.charge(&limit, lines, now);
+        self.access.charge(place, lines, now);
+    }
+
+    /// Counts bytes that everyone is to read against what may be said while some reader holds up the others.
+    fn charge_bytes(&mut self, id: ClientId, bytes: u64, now: Duration) {
+        let is_on = self.backpressure.is_on;
+        let bucket = &mut self.client_mut(id).bytes_left;
+        bucket.charge(&TRICKLE_RATE, u32::try_from(bytes).unwrap_or(u32::MAX), now);
+        if !is_on {
+            // What was said while nobody had to wait is not held against anyone.
+            bucket.forgive(&TRICKLE_RATE, now);
+        }
+    }
+
+    fn change_outbox(&mut self, id: ClientId, change: impl FnOnce(&mut Outbox, &Scrollback)) {
+        let outbox = &mut self.clients[id.0].as_mut().expect(KNOWN).outbox;
+        let before = outbox.aside_bytes();
+        change(outbox, self.room.scrollback());
+        self.private_bytes = self.private_bytes - before + outbox.aside_bytes();
+    }
+
+    /// Tells one connection something, due at a position that it has yet to come to.
+    fn tell_at(&mut self, id: ClientId, due: u64, notice: Private<'_>) {
+        self.change_outbox(id, |outbox, _| outbox.add_aside(due, format!("{notice}\n").as_bytes()));
+    }
+
+    /// Tells one connection something, due after all that was said so far and that it is owed.
+    fn tell(&mut self, id: ClientId, notice: Private<'_>) {
+        if !self.client(id).is_unreachable {
+            let line = format!("{notice}\n");
+            self.change_outbox(id, |outbox, scrollback| outbox.add_aside_at_end(scrollback, line.as_bytes()));
+            if self.touched.last() != Some(&id) {
+                self.touched.push(id);
+            }
+        }
+    }
+
+    /// Reports a mistake to the connection and to the operator.
+    fn refuse(&mut self, id: ClientId, error: Error<'_>) {
+        self.tell(id, Private::Error(error));
+        self.events.push(Event::Refused(id, error.to_string()));
+    }
+
+    /// Over which connection someone is here, if they are.
+    fn connection_of(&self, person: PersonKey) -> Option<ClientId> {
+        self.connections.get(person.index()).copied().flatten()
+    }
+
+    /// Lets a connection speak for someone, and read from `position` on.
+    fn seat(&mut self, id: ClientId, seat: Seat, position: u64) {
+        let client = self.client_mut(id);
+        client.outbox.follow(position);
+        if let State::Nameless { deadline } = std::mem::replace(&mut client.state, State::Member(seat)) {
+            self.deadlines.remove(&(deadline, Due::Login(id)));
+        }
+        let index = seat.person.index();
+        if self.connections.len() <= index {
+            self.connections.resize(index + 1, None);
+        }
+        self.connections[index] = Some(id);
+    }
+
+    /// Processes nothing more of a connection; it still gets what it is owed so far.
+    fn dismiss(&mut self, id: ClientId) {
+        let end = self.room.scrollback().end();
+        let client = self.client_mut(id);
+        let state = std::mem::replace(&mut client.state, State::Closing);
+        client.outbox.follow_until(end);
+        self.touched.push(id);
+        match state {
+            State::Nameless { deadline } => {
+                self.deadlines.remove(&(deadline, Due::Login(id)));
+            }
+            State::Member(seat) if self.connection_of(seat.person) == Some(id) => {
+                self.connections[seat.person.index()] = None;
+            }
+            State::Member(_) | State::Closing => {}
+        }
+    }
+
+    /// Keeps the name of someone with a session whose connection is no more.
+    fn break_off(&mut self, id: ClientId, seat: Seat, now: Duration) {
+        let back_by = now + self.limits.grace;
+        let reserved_until = now + self.limits.reserve;
+        if self.act(id, seat, Act::Break { back_by, reserved_until }, now) == Outcome::Done {
+            self.keep_bucket(id, now);
+            self.deadlines.insert((back_by, Due::GiveUp(seat)));
+            self.events.push(Event::Broke(self.room.roster().person(seat.person).name.clone()));
+        }
+    }
+
+    /// Keeps how many lines the owner of a session may send for the connection over which they come back.
+    fn keep_bucket(&mut self, id: ClientId, now: Duration) {
+        let client = self.client(id);
+        if let Some(token) = &client.token {
+            let bucket = client.lines_left;
+            *self.sessions.entry(token.id(), now) = bucket;
+        }
+    }
+
+    /// Someone leaves for good, and the room is told.
+    fn leave(&mut self, seat: Seat, line: u64, farewell: Farewell<'_>, now: Duration) {
+        let outcome = self.propose(Change::Act { seat, line, act: Act::Leave(farewell) }, now);
+        self.report_left(outcome);
+    }
+
+    fn report_left(&mut self, outcome: Outcome) {
+        if let Outcome::Left(span) = outcome {
+            self.events.push(Event::Left(span, self.room.roster().len()));
+        }
+    }
+
+    /// Deals with what is due, as far as this turn has room for it. Returns when the next thing is.
+    fn expire(&mut self, now: Duration) -> Option<Duration> {
+        loop {
+            let &(at, due) = self.deadlines.first()?;
+            if at > now {
+                return Some(at);
+            }
+            if !self.has_room() {
+                // There is some as soon as readers have caught up.
+                return (self.backpressure.budget == self.backpressure.watermarks.turn).then_some(now);
+            }
+            self.deadlines.pop_first();
+            match due {
+                Due::Login(id) => self.expire_login(id, now),
+                Due::GiveUp(seat) => {
+                    let outcome = self.propose(Change::GiveUp { seat }, now);
+                    self.report_left(outcome);
+                }
+                Due::Leave(seat) => self.leave(seat, 0, Farewell::Reason(READ_TOO_SLOWLY), now),
+            }
+        }
+    }
+
+    /// A name has not come in time, unless it has, and could not be processed yet.
+    fn expire_login(&mut self, id: ClientId, now: Duration) {
+        let deadline = now + self.limits.login_timeout;
+        let client = self.client_mut(id);
+        if client.is_waiting {
+            client.state = State::Nameless { deadline };
+            self.deadlines.insert((deadline, Due::Login(id)));
+            return;
+        }
+        self.refuse(id, Error::NoName(self.limits.login_timeout));
+        self.dismiss(id);
+    }
+}
+
+/// Why a client is there: only numbers of connections that have entered and are not forgotten are used.
+const KNOWN: &str = "the connection has entered and is not forgotten";
+
+impl fmt::Debug for Lobby {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lobby").field("room", &self.room).finish_non_exhaustive()
+    }
+}

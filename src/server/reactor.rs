@@ -1,0 +1,252 @@
+//! The turn of the loop, apart from the waiting: who is to be read, who is to be written to, and who is gone.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use mio::Token;
+
+use super::connection::{Connection, Ending, Reading, Socket};
+use super::slots::{self, Slots};
+use crate::lobby::access::Entrance;
+use crate::lobby::{ClientId, Lobby, Readiness};
+use crate::room::place::Place;
+
+/// How long a peer that has been sent everything may take to close its side.
+pub const LINGER: Duration = Duration::from_secs(1);
+
+/// A lobby and its connections.
+///
+/// It knows sockets only as [`Socket`], and readiness and the time only as what it is told, so that a test can put it
+/// through any schedule.
+#[derive(Debug)]
+pub struct Reactor<S> {
+    /// What the connections are about.
+    pub lobby: Lobby,
+    connections: Slots<Connection<S>>,
+    /// What a socket is read into.
+    scratch: Vec<u8>,
+    /// Connections that may have something to be read or processed.
+    to_read: VecDeque<Token>,
+    /// Connections that may have something to be written, apart from what is said to everyone.
+    to_write: Vec<Token>,
+    /// Up to where everyone has been written to once.
+    flushed: u64,
+    /// Connections that have been written everything and are to be closed at the latest at these moments: while the
+    /// network takes it, and while the peer closes its side. In the order of the moments.
+    sending: VecDeque<(Duration, Token)>,
+    lingering: VecDeque<(Duration, Token)>,
+    /// How long the network may take for what was written last.
+    send_timeout: Duration,
+    /// Connections with nothing left to do.
+    over: Vec<Token>,
+}
+
+impl<S: Socket> Reactor<S> {
+    /// No connections yet. One of them is read at most `read_budget` bytes a turn, so that nobody's flood keeps the
+    /// others waiting; and at its end the network may take `send_timeout` for what was written last.
+    #[must_use]
+    pub fn new(lobby: Lobby, read_budget: usize, send_timeout: Duration) -> Reactor<S> {
+        Reactor {
+            lobby,
+            connections: Slots::default(),
+            scratch: vec![0; read_budget],
+            to_read: VecDeque::new(),
+            to_write: Vec::new(),
+            flushed: 0,
+            sending: VecDeque::new(),
+            lingering: VecDeque::new(),
+            send_timeout,
+            over: Vec::new(),
+        }
+    }
+
+    /// A new connection from a place, over the socket that `open` makes ready for events with its token. `None` where it
+    /// is to be closed at once.
+    ///
+    /// # Errors
+    /// Those of `open`.
+    pub fn admit<E>(
+        &mut self,
+        place: Place,
+        now: Duration,
+        open: impl FnOnce(Token) -> Result<S, E>,
+    ) -> Result<Option<Token>, E> {
+        let entrance = self.lobby.entrance(place);
+        if entrance == Entrance::Shut {
+            return Ok(None);
+        }
+        let token = self.connections.try_insert(|token| open(token).map(Connection::new))?;
+        self.lobby.enter(client(token), place, entrance, now);
+        self.to_read.push_back(token);
+        Ok(Some(token))
+    }
+
+    /// Notes that a socket may have become readable or writable.
+    pub fn note(&mut self, token: Token, readable: bool, writable: bool) {
+        // Nothing for a connection that is gone.
+        if let Some(connection) = self.connections.get_mut(token) {
+            connection.note(readable, writable);
+            self.to_write.push(token);
+            self.queue(token);
+        }
+    }
+
+    /// Runs one turn: reads, writes to everyone once, and ends the turn.
+    ///
+    /// `looked_at` is a moment before the sockets were looked at. Deadlines are compared with it and not with `now`:
+    /// whatever a peer did before it has been seen, so nobody is disconnected for what there was no time to look at.
+    pub fn turn(&mut self, looked_at: Duration, now: Duration) {
+        self.read(now);
+        self.flush(now);
+        self.lobby.end_turn(looked_at);
+    }
+
+    /// When the next turn has to begin though nothing happens.
+    pub fn wake_at(&mut self, now: Duration) -> Option<Duration> {
+        let unread = self.to_read.iter().filter_map(|&token| {
+            let connection = self.connections.get_mut(token)?;
+            match connection.readiness(client(token), &mut self.lobby, now) {
+                Readiness::Now | Readiness::Never => Some(now),
+                Readiness::At(at) => Some(at),
+                Readiness::Later => None,
+            }
+        });
+        let unread = unread.min();
+        let first = |list: &VecDeque<(Duration, Token)>| list.front().map(|&(at, _)| at);
+        [unread, first(&self.sending), first(&self.lingering), self.lobby.wake_at()].into_iter().flatten().min()
+    }
+
+    /// Frees the slots of connections that have ended, and hands their sockets over. It is done here and nowhere else,
+    /// so that within a turn a token means one connection.
+    pub fn reap(&mut self, now: Duration, mut gone: impl FnMut(S)) {
+        while let Some((_, token)) = self.sending.pop_front_if(|&mut (at, _)| at <= now) {
+            if let Some(connection) = self.connections.get_mut(token)
+                && connection.ending == Ending::Sending
+            {
+                connection.abort();
+                self.over.push(token);
+            }
+        }
+        while let Some((_, token)) = self.lingering.pop_front_if(|&mut (at, _)| at <= now) {
+            self.over.push(token);
+        }
+        for token in self.over.drain(..) {
+            if let Some(connection) = self.connections.remove(token) {
+                self.lobby.forget(client(token));
+                gone(connection.into_socket());
+            }
+        }
+    }
+
+    /// Ends every connection that has not got everything. There is no time left to wait for it.
+    pub fn abort(&mut self) {
+        for connection in self.connections.iter_mut().filter(|connection| connection.ending != Ending::Finished) {
+            connection.abort();
+        }
+    }
+
+    /// How many connections there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// Whether there is no connection.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.connections.is_empty()
+    }
+
+    /// The socket of a connection.
+    #[must_use]
+    pub fn socket(&self, id: ClientId) -> Option<&S> {
+        self.connections.at(id.0).map(Connection::socket)
+    }
+
+    /// Reads from every connection that has something to say, each within its budget. What is left stays on the list, those
+    /// first that had to wait: a turn has room for so much only, and nobody is to take it from the same others every time.
+    fn read(&mut self, now: Duration) {
+        let mut waiting = Vec::new();
+        for _ in 0..self.to_read.len() {
+            let Some(token) = self.to_read.pop_front() else { break };
+            let Some(connection) = self.connections.get_mut(token) else { continue };
+            match connection.read(client(token), &mut self.lobby, &mut self.scratch, now) {
+                Reading::Unread => self.to_read.push_back(token),
+                Reading::Waiting => waiting.push(token),
+                Reading::Drained => connection.queued = false,
+            }
+            if connection.ending != Ending::No && connection.is_over() {
+                self.over.push(token);
+            }
+        }
+        waiting.into_iter().rev().for_each(|token| self.to_read.push_front(token));
+    }
+
+    /// Writes to everyone, once, if anything was said to everyone; else to those for whom there may be something.
+    fn flush(&mut self, now: Duration) {
+        self.to_write.extend(self.lobby.drain_touched().filter_map(|id| self.connections.token_at(id.0)));
+        let mut tokens = std::mem::take(&mut self.to_write);
+        let end = self.lobby.room().scrollback().end();
+        if std::mem::replace(&mut self.flushed, end) < end {
+            tokens.clear();
+            for index in 0..self.connections.bound() {
+                if let Some(token) = self.connections.token_at(index) {
+                    self.flush_one(token, now);
+                }
+            }
+        }
+        for token in tokens.drain(..) {
+            self.flush_one(token, now);
+        }
+        self.to_write = tokens;
+    }
+
+    /// Writes to one connection, and ends it once it has got everything.
+    fn flush_one(&mut self, token: Token, now: Duration) {
+        let Some(connection) = self.connections.get_mut(token) else { return };
+        let id = client(token);
+        connection.write(id, &mut self.lobby, now);
+        let is_next = match connection.ending {
+            Ending::No => self.lobby.is_done(id),
+            Ending::Sending => connection.is_writable(),
+            Ending::Finished => false,
+        };
+        if is_next {
+            self.end(token, now);
+        }
+        self.queue(token);
+    }
+
+    /// Takes the end of a connection that was written everything one step further.
+    fn end(&mut self, token: Token, now: Duration) {
+        let Some(connection) = self.connections.get_mut(token) else { return };
+        let was_sending = connection.ending == Ending::Sending;
+        if self.lobby.is_cut_off(client(token)) {
+            connection.abort();
+            self.over.push(token);
+        } else if connection.finish() == Ending::Sending {
+            if !was_sending {
+                self.sending.push_back((now + self.send_timeout, token));
+            }
+        } else if connection.is_over() {
+            self.over.push(token);
+        } else {
+            self.lingering.push_back((now + LINGER, token));
+        }
+    }
+
+    /// Puts a connection on the list of those to be read, if there may be something to read.
+    fn queue(&mut self, token: Token) {
+        if let Some(connection) = self.connections.get_mut(token)
+            && connection.is_readable()
+            && !std::mem::replace(&mut connection.queued, true)
+        {
+            self.to_read.push_back(token);
+        }
+    }
+}
+
+/// The number that the lobby knows a connection by.
+fn client(token: Token) -> ClientId {
+    ClientId(slots::index(token))
+}
