@@ -30,6 +30,7 @@
 //! | `protocol/name.rs` | what may be a name, and when two names look alike |
 //! | `protocol/command.rs` | `!` commands |
 //! | `protocol/notice.rs` | every sentence that the server can say |
+//! | `protocol/received.rs` | how a client reads them |
 //! | [`room`] | who is here and what was said: pure, no socket, no clock, no randomness |
 //! | `room/scrollback.rs` | the log |
 //! | `room/outbox.rs` | the cursor, and the asides |
@@ -49,7 +50,7 @@
 //! | `server/background.rs` | writing without waiting |
 //! | `server/console.rs` | what the operator sees |
 //! | `server/transcript.rs` | the conversation on disk |
-//! | [`client`] | std sockets and rustyline; knows nothing of `room` and `server`. Its own front page maps its files |
+//! | [`client`] | one mio thread and rustyline; knows nothing of `room` and `server`. Its own front page maps its files |
 //!
 //! Imports run one way: `main` → [`cli`], [`server`], [`client`]; `server` → `room` → `protocol`; `client` → `protocol`.
 //! ARCHITECTURE.md says what was decided, against what, and why; PROTOCOL.md says what is on the wire.

@@ -1,0 +1,584 @@
+//! A line typed arrives once: client sessions and the server, driven together over a network that breaks.
+//!
+//! People type; connections are cut at any byte, in either direction or both, noticed at once, late or never; readers
+//! stall and are evicted; graces run out. Whatever happens, everyone who came back in time reads the same conversation,
+//! and every line that was typed is in it once; whispers and new names arrive once, too.
+//!
+//! `GOTCP_SEED=17 cargo test --test sessions` runs one seed again; `GOTCP_SEEDS=1000000` runs that many.
+
+mod support;
+
+use std::cell::RefCell;
+use std::collections::{HashSet, VecDeque};
+use std::rc::Rc;
+use std::time::Duration;
+
+use fastrand::Rng;
+use gotcp::client::session::{News, Next, Phase, Session};
+use gotcp::lobby::Lobby;
+use gotcp::lobby::access::AccessLimits;
+use gotcp::lobby::limits::Limits;
+use gotcp::lobby::rate_limit::Rate;
+use gotcp::protocol::line::{Line, LineBuffer};
+use gotcp::protocol::name::Name;
+use gotcp::room::place::Place;
+use gotcp::server::reactor::Reactor;
+use mio::Token;
+use support::pipe::{Pipe, Wire};
+use support::seeds;
+
+/// Seeds in an ordinary run.
+const SEEDS: u64 = 500;
+/// Who is whispered to. Nothing breaks this connection: a whisper that is under way at a break is lost.
+const LISTENER: usize = 0;
+/// Steps of one seed in which the network breaks.
+const STEPS: usize = 500;
+
+/// Every line typed is read exactly once, in order, by everyone who stayed or came back in time; where that could not
+/// be, everyone concerned was told.
+#[test]
+fn a_line_typed_arrives_once() {
+    let mut tally = Tally::default();
+    let count = seeds::each(SEEDS, "sessions", |seed| tally.add(&World::new(seed).run()));
+    if count < SEEDS {
+        return;
+    }
+    println!("{count} seeds: {tally:?}");
+    // Schedules in which nothing goes wrong would prove nothing.
+    let Tally { typed, whispers, renames, cuts, resumed, rejoined, missed, given_up } = tally;
+    assert!([typed, whispers, renames, cuts, resumed, rejoined, missed, given_up].iter().all(|&count| count > 100));
+}
+
+/// How often the interesting things happened.
+#[derive(Debug, Default)]
+struct Tally {
+    typed: usize,
+    whispers: usize,
+    renames: usize,
+    cuts: usize,
+    resumed: usize,
+    rejoined: usize,
+    missed: usize,
+    given_up: usize,
+}
+
+impl Tally {
+    fn add(&mut self, other: &Tally) {
+        self.typed += other.typed;
+        self.whispers += other.whispers;
+        self.renames += other.renames;
+        self.cuts += other.cuts;
+        self.resumed += other.resumed;
+        self.rejoined += other.rejoined;
+        self.missed += other.missed;
+        self.given_up += other.given_up;
+    }
+}
+
+/// How likely everything is, drawn afresh for each seed.
+struct Chances {
+    type_line: f64,
+    deliver: f64,
+    read: f64,
+    cut: f64,
+    reconnect: f64,
+    wait: f64,
+    gulp: usize,
+}
+
+/// Somebody at a client.
+struct Person {
+    session: Session,
+    /// The connection that the client believes in.
+    line: Option<Connection>,
+    typed: Vec<String>,
+    /// How many whispers to the listener were typed, and how many new names.
+    whispers: usize,
+    names: usize,
+    /// The whispers that came.
+    whispered: Vec<String>,
+    /// What was shown of the room, in order.
+    shown: Vec<Shown>,
+    /// Whether this connection's history has been announced, and the greeting not yet come.
+    has_history: bool,
+    /// Whether some lines may stand twice, the session or a part of the conversation being gone.
+    may_double: bool,
+}
+
+/// What a person sees.
+#[derive(Debug, PartialEq, Eq)]
+enum Shown {
+    /// A line of the room.
+    Line(String),
+    /// So many bytes are missing here.
+    Missed(usize),
+    /// One has come as a newcomer: what was said in between is not known.
+    Anew,
+}
+
+struct Connection {
+    token: Token,
+    pipe: Rc<RefCell<Pipe>>,
+    outgoing: VecDeque<u8>,
+    /// How much of what the server has written has arrived.
+    arrived: usize,
+    input: LineBuffer,
+}
+
+struct World {
+    rng: Rng,
+    chances: Chances,
+    reactor: Reactor<Wire>,
+    now: Duration,
+    said: Vec<String>,
+    end: u64,
+    /// Who is here, by what the room was told.
+    here: HashSet<String>,
+    /// Connections that the client has given up, and which the server has yet to notice.
+    ghosts: Vec<(Token, Rc<RefCell<Pipe>>)>,
+    people: Vec<Person>,
+    tally: Tally,
+}
+
+impl World {
+    fn new(seed: u64) -> World {
+        let mut rng = Rng::with_seed(seed);
+        let mut chance = |most: f64| rng.f64() * most;
+        let chances = Chances {
+            type_line: chance(0.5),
+            deliver: 0.1 + chance(0.9),
+            read: 0.1 + chance(0.9),
+            cut: chance(0.03),
+            reconnect: 0.05 + chance(0.5),
+            wait: chance(0.05),
+            gulp: 64 << rng.usize(0..8),
+        };
+        let millis = Duration::from_millis;
+        let mut limits = Limits {
+            scrollback: 0,
+            max_line: 256,
+            history: rng.usize(0..4),
+            rate: if rng.bool() { Rate::new(0, 1) } else { Rate::new(rng.u32(20..200), rng.u32(5..50)) },
+            login_timeout: millis(20_000),
+            stall_timeout: millis(rng.u64(300..5000)),
+            grace: millis(rng.u64(0..5000)),
+            reserve: millis(rng.u64(0..20_000)),
+            access: AccessLimits { clients: 1000, per_place: 1000, count_loopback: false },
+        };
+        limits.scrollback = limits.smallest_scrollback() << rng.u32(0..3);
+        let tokens = Box::new({
+            let mut rng = rng.fork();
+            move || rng.u128(..)
+        });
+        let stall_timeout = limits.stall_timeout;
+        let lobby = Lobby::new(limits, tokens).expect("memory");
+        let reactor = Reactor::new(lobby, 1 << rng.usize(4..10), stall_timeout);
+        let people = (0..rng.usize(2..8)).map(|number| Person::new(number, &mut rng)).collect();
+        World {
+            rng,
+            chances,
+            reactor,
+            now: Duration::from_secs(1000),
+            said: Vec::new(),
+            end: 0,
+            here: HashSet::new(),
+            ghosts: Vec::new(),
+            people,
+            tally: Tally::default(),
+        }
+    }
+
+    fn run(mut self) -> Tally {
+        for _ in 0..STEPS {
+            for at in 0..self.people.len() {
+                self.something_happens_to(at);
+            }
+            self.the_network_notices();
+            if self.happens(self.chances.wait) {
+                self.now += Duration::from_millis(self.rng.u64(0..3000));
+            }
+            self.now += Duration::from_millis(self.rng.u64(0..10));
+            self.turn();
+        }
+        self.calm_down();
+        self.judge();
+        self.tally
+    }
+
+    fn happens(&mut self, chance: f64) -> bool {
+        self.rng.f64() < chance
+    }
+
+    fn something_happens_to(&mut self, at: usize) {
+        if self.happens(self.chances.type_line) {
+            let person = &mut self.people[at];
+            let text = format!("<{at}.{}> {}", person.typed.len(), "x".repeat(self.rng.usize(0..60)));
+            person.session.say(text.as_bytes());
+            person.typed.push(text);
+            self.tally.typed += 1;
+            // Lines that say the same, and lines that do not come back, must not confuse anybody.
+            match self.rng.u8(0..25) {
+                0 => self.people[at].session.say(b"!who"),
+                1 => self.people[at].session.say(b"!nonsense"),
+                2 => self.people[at].session.say(&[b'y'; 300]),
+                3 => self.people[at].session.say(b"!me waves"),
+                4..8 if at != LISTENER && self.people[LISTENER].session.phase() == Phase::Live => self.whisper(at),
+                8 if at != LISTENER => {
+                    let person = &mut self.people[at];
+                    person.session.say(format!("!nick p{at}n{}", person.names).as_bytes());
+                    person.names += 1;
+                    self.tally.renames += 1;
+                }
+                _ => {}
+            }
+        }
+        if self.people[at].line.is_none() {
+            if self.happens(self.chances.reconnect) {
+                self.connect(at);
+            }
+            return;
+        }
+        if self.rng.u8(0..4) == 0 {
+            self.people[at].ask();
+        }
+        self.people[at].send();
+        if self.happens(self.chances.deliver) {
+            let count = self.rng.usize(0..2000);
+            self.deliver(at, count);
+        }
+        if self.happens(self.chances.read) {
+            let count = self.rng.usize(0..=self.chances.gulp);
+            self.receive(at, count);
+        }
+        if at == LISTENER {
+            self.receive(at, usize::MAX / 2);
+        } else if self.happens(self.chances.cut) {
+            self.cut(at);
+        }
+    }
+
+    fn whisper(&mut self, at: usize) {
+        let person = &mut self.people[at];
+        person.session.say(format!("!msg p{LISTENER} <{at}.{}>", person.whispers).as_bytes());
+        person.whispers += 1;
+        self.tally.whispers += 1;
+    }
+
+    fn connect(&mut self, at: usize) {
+        let grain = 1 << self.rng.usize(0..12);
+        let pipe = Rc::new(RefCell::new(Pipe { window: self.chances.gulp, grain, ..Pipe::default() }));
+        let wire = Wire(Rc::clone(&pipe));
+        let token = self.reactor.admit(Place::LOCALHOST, self.now, |_| Ok::<_, ()>(wire));
+        let token = token.expect("this socket opens").expect("there is room");
+        let person = &mut self.people[at];
+        person.line =
+            Some(Connection { token, pipe, outgoing: VecDeque::new(), arrived: 0, input: LineBuffer::default() });
+        person.has_history = false;
+        person.session.connected();
+    }
+
+    /// Some of what the client has sent arrives at the server.
+    fn deliver(&mut self, at: usize, count: usize) {
+        let Some(line) = &mut self.people[at].line else { return };
+        let count = count.min(line.outgoing.len());
+        if count > 0 {
+            line.pipe.borrow_mut().to_server.extend(line.outgoing.drain(..count));
+            self.reactor.note(line.token, true, false);
+        }
+    }
+
+    /// Some of what the server has written arrives at the client, which makes room for more. Returns whether any did.
+    fn receive(&mut self, at: usize, count: usize) -> bool {
+        let person = &mut self.people[at];
+        let Some(line) = &mut person.line else { return false };
+        let (bytes, is_over) = {
+            let pipe = &mut *line.pipe.borrow_mut();
+            let to = (line.arrived + count).min(pipe.from_server.len());
+            let bytes = pipe.from_server[line.arrived..to].to_vec();
+            line.arrived = to;
+            pipe.window = pipe.window.max(count);
+            if pipe.window > 0 && std::mem::take(&mut pipe.refused) {
+                self.reactor.note(line.token, false, true);
+            }
+            (bytes, line.arrived == pipe.from_server.len() && (pipe.finished || pipe.closed))
+        };
+        self.tally.hear(person, &bytes);
+        if is_over {
+            // The server has ended the connection; the client ends its side, too.
+            let line = person.line.take().expect("it was there");
+            line.pipe.borrow_mut().ended = true;
+            self.reactor.note(line.token, true, false);
+            person.session.broke();
+        }
+        !bytes.is_empty()
+    }
+
+    /// The connection is cut: what is under way is lost from some byte on. The client notices now; the server does now,
+    /// later, or not at all.
+    fn cut(&mut self, at: usize) {
+        self.tally.cuts += 1;
+        let some = self.rng.usize(0..200);
+        if self.rng.bool() {
+            self.deliver(at, some);
+        }
+        let person = &mut self.people[at];
+        let Some(line) = person.line.take() else { return };
+        if self.rng.bool() {
+            line.pipe.borrow_mut().to_server.clear();
+        }
+        // Nothing more is taken from the server, whatever it writes.
+        line.pipe.borrow_mut().window = 0;
+        self.ghosts.push((line.token, line.pipe));
+        person.session.broke();
+    }
+
+    /// The server notices some of the breaks.
+    fn the_network_notices(&mut self) {
+        let chance = self.chances.reconnect / 4.0;
+        let (rng, reactor) = (&mut self.rng, &mut self.reactor);
+        self.ghosts.retain(|(token, pipe)| {
+            let is_noticed = rng.f64() < chance;
+            if is_noticed {
+                pipe.borrow_mut().reset = true;
+                reactor.note(*token, true, true);
+            }
+            !is_noticed
+        });
+    }
+
+    fn turn(&mut self) {
+        self.reactor.turn(self.now, self.now);
+        self.reactor.reap(self.now, drop);
+        let log = self.reactor.lobby.room().scrollback();
+        let bytes = log.pieces(self.end, log.end()).flatten().copied().collect();
+        self.end = log.end();
+        let text = String::from_utf8(bytes).expect("what is said is UTF-8");
+        for line in text.split_terminator('\n') {
+            self.account(line);
+            self.said.push(line.to_owned());
+        }
+    }
+
+    /// A name belongs to one at a time, and speaks only while it is here.
+    fn account(&mut self, line: &str) {
+        let words: Vec<&str> = line.split(' ').collect();
+        match words[..] {
+            ["***", name, "joined"] => {
+                assert!(self.here.insert(name.into()), "{name} joins while being here");
+            }
+            ["***", name, "left", ..] => {
+                assert!(self.here.remove(name), "{name} leaves without being here");
+                self.tally.given_up += usize::from(line.ends_with("(connection lost)"));
+                assert!(
+                    !self.people.iter().any(|person| person.is_back(name)),
+                    "{name} is announced as gone, and is back"
+                );
+            }
+            ["***", old, "is", "now", new] => {
+                assert!(self.here.remove(old) && self.here.insert(new.into()), "{line}");
+            }
+            _ => {
+                let name = words[usize::from(words[0] == "*")].trim_end_matches(':');
+                assert!(self.here.contains(name), "{line}: from somebody who is not here");
+            }
+        }
+    }
+
+    /// The network holds. Everybody comes back, everything is sent and read.
+    fn calm_down(&mut self) {
+        for _ in 0..20_000 {
+            let mut is_quiet = true;
+            for at in 0..self.people.len() {
+                if self.people[at].line.is_none() {
+                    self.connect(at);
+                }
+                self.people[at].ask();
+                is_quiet &= !self.people[at].send();
+                self.deliver(at, usize::MAX);
+                is_quiet &= !self.receive(at, usize::MAX / 2);
+            }
+            let end = self.end;
+            self.turn();
+            is_quiet &= end == self.end;
+            let written = |line: &Connection| line.arrived == line.pipe.borrow().from_server.len();
+            is_quiet &= self.people.iter().all(|person| person.line.as_ref().is_some_and(written));
+            match self.reactor.wake_at(self.now) {
+                // Only where nothing else happens: a client that has just come is not to be late with its name.
+                Some(at) if is_quiet => self.now = self.now.max(at),
+                None if is_quiet && self.ghosts.is_empty() => return,
+                _ => {}
+            }
+            self.the_network_notices();
+        }
+        panic!("the conversation does not come to rest");
+    }
+
+    /// What everybody read is what was said, and what was said is what was typed.
+    fn judge(&mut self) {
+        for (at, person) in self.people.iter().enumerate() {
+            assert_eq!(person.session.unacked().len(), 0, "person {at} has not been heard to the end");
+            self.judge_reading(at, person);
+            let mine: Vec<&str> = self
+                .said
+                .iter()
+                .filter_map(|line| line.split_once(&format!(": <{at}.")))
+                .map(|(_, rest)| rest)
+                .collect();
+            let mut firsts: Vec<usize> = Vec::new();
+            for rest in &mine {
+                let (number, _) = rest.split_once('>').expect("lines are numbered");
+                let number: usize = number.parse().expect("lines are numbered");
+                assert!(person.may_double || !firsts.contains(&number), "person {at}: line {number} is there twice");
+                if !firsts.contains(&number) {
+                    firsts.push(number);
+                }
+            }
+            self.judge_commands(at, person);
+            let all: Vec<usize> = (0..person.typed.len()).collect();
+            assert_eq!(firsts, all, "person {at}: every line is there, in the order in which it was typed");
+        }
+    }
+
+    /// Every whisper came once, in order, and every new name was taken once.
+    fn judge_commands(&self, at: usize, person: &Person) {
+        let start = format!("<{at}.");
+        let came: Vec<&String> =
+            self.people[LISTENER].whispered.iter().filter(|text| text.starts_with(&start)).collect();
+        let names = (0..person.names).map(|name| {
+            let end = format!(" is now p{at}n{name}");
+            self.said.iter().filter(|line| line.ends_with(&end)).count()
+        });
+        let names: Vec<usize> = names.collect();
+        if person.may_double {
+            return;
+        }
+        let typed: Vec<String> = (0..person.whispers).map(|number| format!("<{at}.{number}>")).collect();
+        assert_eq!(came, typed.iter().collect::<Vec<_>>(), "person {at}: every whisper arrives once");
+        assert!(names.iter().all(|&count| count == 1), "person {at}: every name is taken once: {names:?}");
+    }
+
+    /// Everything that was said is shown in order, without a gap that was not announced.
+    fn judge_reading(&self, at: usize, person: &Person) {
+        let mut next: Option<usize> = None;
+        for (index, shown) in person.shown.iter().enumerate() {
+            match shown {
+                Shown::Anew => next = None,
+                Shown::Missed(bytes) => {
+                    let start = next.expect("nobody misses anything before coming");
+                    let mut skipped = 0;
+                    let mut to = start;
+                    while skipped < *bytes {
+                        skipped += self.said[to].len() + 1;
+                        to += 1;
+                    }
+                    assert_eq!(skipped, *bytes, "person {at} missed whole lines");
+                    next = Some(to);
+                }
+                Shown::Line(line) => {
+                    let place = next.unwrap_or_else(|| self.place_of(&person.shown[index..]));
+                    assert_eq!(line, &self.said[place], "person {at} reads what was said, in order");
+                    next = Some(place + 1);
+                }
+            }
+        }
+        assert_eq!(next, Some(self.said.len()), "person {at} has read everything");
+    }
+
+    /// Where a newcomer's reading begins: the last place from which all that follows up to the next break fits.
+    fn place_of(&self, shown: &[Shown]) -> usize {
+        let lines: Vec<&String> = shown
+            .iter()
+            .map_while(|shown| match shown {
+                Shown::Line(line) => Some(line),
+                _ => None,
+            })
+            .collect();
+        let fits = |&start: &usize| lines.iter().zip(&self.said[start..]).all(|(line, said)| *line == said);
+        let last = self.said.len().saturating_sub(lines.len());
+        (0..=last).rev().find(fits).expect("what a newcomer reads was said")
+    }
+}
+
+impl Tally {
+    fn hear(&mut self, person: &mut Person, bytes: &[u8]) {
+        let line = person.line.as_mut().expect("only who is connected hears anything");
+        let mut lines = line.input.split(bytes, 1 << 20);
+        while let Some(line) = lines.next() {
+            let Line::Whole(line) = line else { panic!("no line is that long") };
+            let text = str::from_utf8(line).expect("what is said is UTF-8");
+            let is_public = !text.starts_with("--- ");
+            let heard = person.session.heard(text, line.len() + 1);
+            match heard.news {
+                Some(News::Resumed) => self.resumed += 1,
+                Some(News::Rejoined) => self.rejoined += 1,
+                Some(News::Refused(why)) => panic!("{why}"),
+                Some(News::Replaced) => panic!("nobody else has this session"),
+                Some(News::Complaint(_)) | None => {}
+            }
+            if let Some(rest) = text.strip_prefix("--- missed ") {
+                let bytes = rest.split(' ').next().expect("a number follows").parse().expect("a number follows");
+                self.missed += 1;
+                person.shown.push(Shown::Missed(bytes));
+            }
+            person.may_double |= text.starts_with("--- error: no such session");
+            // A newcomer's reading begins with the history, if there is any, and that comes before the greeting.
+            let is_history = text.starts_with("--- the last ");
+            if is_history || text.starts_with("--- you are ") && !std::mem::take(&mut person.has_history) {
+                person.shown.push(Shown::Anew);
+                person.has_history = is_history;
+            }
+            if let Some((_, whisper)) = text.split_once(" to you] ").filter(|_| text.starts_with("--- [")) {
+                person.whispered.push(whisper.to_owned());
+            }
+            if is_public {
+                person.shown.push(Shown::Line(text.to_owned()));
+            }
+        }
+    }
+}
+
+impl Person {
+    fn new(number: usize, rng: &mut Rng) -> Person {
+        let name = Name::parse(format!("p{number}").as_bytes()).expect("this is a name");
+        let mut rng = rng.fork();
+        let session = Session::new(name, Some(Box::new(move || rng.u32(..))));
+        Person {
+            session,
+            line: None,
+            typed: Vec::new(),
+            whispers: 0,
+            names: 0,
+            whispered: Vec::new(),
+            shown: Vec::new(),
+            has_history: false,
+            may_double: false,
+        }
+    }
+
+    /// Whether somebody of that name is connected, and the server has neither ended that connection nor is about to.
+    fn is_back(&self, name: &str) -> bool {
+        let is_sound = |line: &Connection| {
+            let pipe = line.pipe.borrow();
+            !pipe.finished && !pipe.closed && !pipe.refused
+        };
+        self.session.name() == name && self.session.phase() == Phase::Live && self.line.as_ref().is_some_and(is_sound)
+    }
+
+    /// Asks how far the server has come, if that is open.
+    fn ask(&mut self) {
+        if self.session.phase() == Phase::Live && self.session.unacked().is_unasked() {
+            self.session.ask();
+        }
+    }
+
+    /// Puts on the way what the session wants to send. Returns whether there was anything.
+    fn send(&mut self) -> bool {
+        let Some(line) = &mut self.line else { return false };
+        let mut any = false;
+        while let Next::Send(text) = self.session.next_to_send() {
+            line.outgoing.extend(text.bytes().chain([b'\n']));
+            any = true;
+        }
+        any
+    }
+}
