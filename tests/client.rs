@@ -154,6 +154,19 @@ fn exit_delivers_what_was_typed_before() {
     user.wait_for("carol: last words");
 }
 
+/// Lines that the server has not confirmed may have arrived: the client says so, and ends with 1.
+#[test]
+fn unconfirmed_lines_are_an_error() {
+    let server = FakeServer::start();
+    let mut user = Setup::new(&server.address()).start();
+    let (mut peer, _) = server.welcome();
+    user.wait_for_prompt(PROMPT);
+    user.press("one\rtwo\r\x04");
+    assert_eq!(peer.raw_line(), "one");
+    assert_eq!(user.end().code(), Some(1));
+    user.wait_for("2 of your lines were not confirmed");
+}
+
 /// A paste of some lines is sent as it is, none of it a command; of many only after a yes.
 #[test]
 fn pastes_are_text() {

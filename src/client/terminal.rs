@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use jiff::Zoned;
 
 use super::handle::{Command, Handle, Status};
@@ -144,10 +144,9 @@ impl Desk<'_> {
         }
         let unheard = handle.status().unheard;
         handle.tell(Command::LeaveNow);
-        if unheard > 0 {
-            screen.show(notes.note(&format!("{unheard} of your lines did not arrive")));
-        }
-        handle.result(FAREWELL_TIMEOUT).unwrap_or(Ok(()))
+        let result = handle.result(FAREWELL_TIMEOUT).unwrap_or(Ok(()));
+        ensure!(unheard == 0, "{unheard} of your lines were not confirmed");
+        result
     }
 
     /// The name to join under; `None` for a user who would rather leave.
