@@ -97,18 +97,20 @@ fn a_conversation_flows_through() {
     assert_eq!(output.status.code(), Some(0));
 }
 
-/// `!exit` in the input ends it there.
+/// `!exit` in the input ends it there, with words or without.
 #[test]
 fn exit_ends_the_input() {
-    let server = FakeServer::start();
-    let mut client = Client::start(&server.address(), &[]);
-    let (mut peer, name) = server.welcome();
-    client.write("one\n!EXIT\nnever\n");
-    assert_eq!(peer.echo(&name), "one");
-    peer.expect("!exit");
-    peer.expect_end();
-    peer.close();
-    assert_eq!(client.finish().status.code(), Some(0));
+    for exit in ["!EXIT", "!exit see you"] {
+        let server = FakeServer::start();
+        let mut client = Client::start(&server.address(), &[]);
+        let (mut peer, name) = server.welcome();
+        client.write(&format!("one\n{exit}\nnever\n"));
+        assert_eq!(peer.echo(&name), "one");
+        peer.expect(exit);
+        peer.expect_end();
+        peer.close();
+        assert_eq!(client.finish().status.code(), Some(0));
+    }
 }
 
 /// Nothing is said before the name is known to be one's own: it would be taken for another try at a name.
@@ -152,15 +154,14 @@ fn a_break_is_mended() {
     client.write("one\ntwo\nthree\n");
     assert_eq!(peer.echo(&name), "one");
     peer.expect("two");
+    let heard = peer.heard.unwrap();
     peer.expect("three");
     peer.send("bob: hi\n--- error: you read too slowly\n");
     peer.close();
     client.write("four\n");
     client.end_input();
     let mut peer = server.accept();
-    peer.send("--- welcome to gotcp: your first line is your name\n");
-    peer.expect("carol t@19");
-    peer.send("carol: two\nbob: there\n--- resumed\n");
+    peer.resume(19, "carol: two\nbob: there\n", &name, heard);
     assert_eq!(peer.echo(&name), "three");
     assert_eq!(peer.echo(&name), "four");
     peer.expect("!exit");
@@ -182,7 +183,7 @@ fn a_lost_session_is_begun_anew() {
     peer.close();
     let mut peer = server.accept();
     peer.send("--- welcome to gotcp: your first line is your name\n");
-    peer.expect("carol t@0");
+    peer.expect("!resume t@0");
     peer.send("--- error: no such session; your first line is your name\n");
     peer.expect("carol");
     peer.send("--- you are carol; 1 online; !help lists the commands\n");
@@ -284,7 +285,8 @@ fn a_fast_pipe_waits_for_the_room() {
     assert_eq!(reader.join().unwrap().unwrap(), position as u64);
 }
 
-/// The original's server greets nobody: one talks all the same, and leaves by closing one's side.
+/// The original's server greets nobody: one talks all the same, and leaves by closing one's side. As long as it has said
+/// nothing, nothing that could be a name is sent as it is.
 #[test]
 fn talks_with_the_original_server() {
     let server = FakeServer::start();
@@ -292,15 +294,51 @@ fn talks_with_the_original_server() {
     client.write("hello\n!who\n");
     let mut peer = server.accept();
     assert_eq!(peer.line(), "carol");
-    assert_eq!(peer.echo("carol"), "hello");
+    assert_eq!(peer.echo("carol"), "hello\u{a0}");
     assert_eq!(peer.echo("carol"), "!who");
     peer.send("bob: hi\n");
+    client.write("hello\n");
+    assert_eq!(peer.echo("carol"), "hello");
     client.end_input();
     peer.expect_end();
     peer.close();
     let output = client.finish();
-    assert_eq!(output.stdout, "carol: hello\ncarol: !who\nbob: hi\n");
+    assert_eq!(output.stdout, "carol: hello\u{a0}\ncarol: !who\nbob: hi\ncarol: hello\n");
     assert_eq!((output.stderr.as_str(), output.status.code()), ("", Some(0)));
+}
+
+/// A server that is slow to greet never takes a message for a name.
+#[test]
+fn messages_never_become_names() {
+    for delay in [2, 7] {
+        let server = FakeServer::start();
+        let mut client = Client::start(&server.address(), &[]);
+        client.write("secretword\n");
+        let mut peer = server.accept();
+        peer.expect("carol");
+        std::thread::sleep(Duration::from_secs(delay));
+        peer.send("--- welcome to gotcp: your first line is your name\n--- error: the name carol is taken\n");
+        if delay > 5 {
+            peer.expect("secretword\u{a0}");
+        }
+        peer.expect_end();
+        let output = client.finish();
+        assert_eq!(output.stderr, "gotcp: the name carol is taken\n");
+        assert_eq!(output.status.code(), Some(1));
+    }
+}
+
+/// Whoever resumes the session elsewhere is not fought.
+#[test]
+fn a_session_resumed_elsewhere_ends_the_client() {
+    let server = FakeServer::start();
+    let mut client = Client::start(&server.address(), &[]);
+    let (mut peer, _) = server.welcome();
+    peer.send("--- error: resumed elsewhere\n");
+    peer.close();
+    let output = client.wait();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(output.stderr.ends_with("this session was resumed elsewhere\n"), "{output:?}");
 }
 
 /// The first line is the name where the command line has none, as with `nc`; without any, there is nothing to do.

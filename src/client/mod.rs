@@ -1,40 +1,29 @@
 //! The client: a prompt for people, a pipe for scripts.
 //!
-//! In reading order: [`owed`] and [`session`] are what makes a line arrive once, without a socket or a clock; [`render`]
-//! is what lines look like. [`link`] holds the connection and makes it again, after the waits of [`backoff`]; [`hub`] is
-//! where its threads meet those of the user. [`plain`] is the form for pipes, [`terminal`] the one for people: it reads
-//! from [`prompt`], which has an [`assistant`] and a [`waker`], and all that it shows goes through [`screen`].
-//! [`complete`], [`paste`] and [`rows`] are what it has to know that is pure; [`history`], [`tty`], [`modes`],
-//! [`signals`] and [`panics`] what it has to ask of the system.
-//! [`probe`] only looks whether a server is there.
+//! In reading order: [`session`] is what makes a line arrive once, without a socket or a clock; [`render`] is what lines
+//! look like. [`network`] is the thread that owns a session and its connection, and makes the connection again, after the
+//! waits of [`backoff`]; [`handle`] is what the other threads have of it. [`plain`] is the form for pipes, [`terminal`] the
+//! one for people, with a [`prompt`]. [`wanted`] is the name that the user asked for; [`signals`] and [`panics`] end the
+//! program in order. [`probe`] only looks whether a server is there.
 //!
 //! ```text
-//!               ┌── typed ──> Session ── what to send ──> writer ──> server
-//!     user ─────┤                ^                                     │
-//!               └<── screen <── Renderer <── what is for people ── reader
+//!               ┌── commands ──> Handle ──> Network ── Session ──> server
+//!     user ─────┤                              │                     │
+//!               └<── screen <── Renderer <─────┴── what is for people <
 //! ```
 
-pub mod assistant;
 pub mod backoff;
-pub mod complete;
-pub mod history;
-pub mod hub;
-pub mod link;
-pub mod modes;
-pub mod owed;
+pub mod handle;
+pub mod network;
 pub mod panics;
-pub mod paste;
 pub mod plain;
 pub mod probe;
 pub mod prompt;
 pub mod render;
-pub mod rows;
-pub mod screen;
 pub mod session;
 pub mod signals;
 pub mod terminal;
-pub mod tty;
-pub mod waker;
+pub mod wanted;
 
 use std::env;
 use std::io::{IsTerminal, stdin, stdout};
@@ -44,7 +33,8 @@ use anstream::{AutoStream, ColorChoice};
 
 use crate::cli::{ClientArgs, When, WrongUsage};
 use crate::protocol::name::Name;
-use session::{Session, Tags, parse_name};
+use session::Session;
+use wanted::{Tags, parse_name};
 
 /// What a user without a name is asked.
 const NAME_QUESTION: &str = "Your name: ";
@@ -70,7 +60,9 @@ pub fn run(args: &ClientArgs) -> anyhow::Result<ExitCode> {
         When::Never => false,
     };
     panics::silence();
-    let form = if stdin().is_terminal() && !is_typewriter { terminal::run } else { plain::run };
+    // A prompt needs to read keys and to draw.
+    let has_screen = stdin().is_terminal() && stdout().is_terminal() && !is_typewriter;
+    let form = if has_screen { terminal::run } else { plain::run };
     panics::catch(|| form(args, name, colors))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,24 +1,29 @@
 //! The client without a prompt: lines in, lines out, for pipes, scripts and terminals that can do no more.
 
-use std::io::{self, BufRead, BufReader, ErrorKind, IsTerminal, Read, Stdin, StdoutLock, Write, stderr, stdin, stdout};
+use std::io::{self, BufRead, BufReader, ErrorKind, IsTerminal, Read, Stdin, Write, stderr, stdin, stdout};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 
-use super::hub::Hub;
-use super::link::{self, Listener, Spoken};
+use super::handle::{Command, Handle};
+use super::network::{self, Listener, Spoken};
 use super::render::Renderer;
-use super::session::{Session, parse_name};
+use super::wanted::parse_name;
 use super::{NAME_QUESTION, session_for, signals};
 use crate::cli::ClientArgs;
-use crate::protocol::command::is_exit;
+use crate::protocol::command;
 use crate::protocol::name::Name;
 use crate::protocol::notice::PRIVATE;
 
 /// The longest line that is sent, its end included: what the most patient server takes.
 const MAX_LINE: u64 = 16 * 1024 * 1024;
+
+/// Bytes that may wait to be written before the client reads no more.
+const MAX_WAITING: usize = 4 * 1024 * 1024;
 
 /// Time to say goodbye when a signal asks to stop.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
@@ -26,49 +31,59 @@ const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
 /// Sends every line of standard input and writes the conversation to standard output, until the server closes.
 ///
 /// # Errors
-/// Fails as [`link::stay`] does, when there is no name, and when the output cannot be written.
+/// Fails as [`network::start`] says, when there is no name, and when the output cannot be written.
 pub fn run(args: &ClientArgs, name: Option<Name>, colors: bool) -> anyhow::Result<()> {
     let mut input = Input(BufReader::new(stdin()));
     let name = match name {
         Some(name) => name,
         None => input.name(!args.no_tag)?,
     };
-    let hub = Arc::new(Hub::new(session_for(name, args)));
-    leave_on_signal(Arc::clone(&hub))?;
-    let typist = Arc::clone(&hub);
+    let (sender, spoken) = mpsc::channel();
+    let waiting = Arc::new(AtomicUsize::new(0));
+    let queue = Queue { sender, waiting: Arc::clone(&waiting) };
+    let handle = network::start(args.server.clone(), !args.no_reconnect, session_for(name, args), Box::new(queue))?;
+    let stopped_by = leave_on_signal(handle.clone())?;
+    let typist = handle.clone();
     thread::Builder::new().name("input".into()).spawn(move || type_all(input, &typist))?;
 
-    let mut output =
-        Output { out: stdout().lock(), renderer: Renderer { colors, bell: false, day: None }, result: Ok(()) };
-    let result = link::stay(&args.server, !args.no_reconnect, &hub, &mut output);
-    if let Some(signal) = hub.stopped_by() {
-        signals::die_by(signal);
+    let renderer = Renderer { colors, bell: false, day: None };
+    let written = write_all(&spoken, &waiting, &renderer, &handle);
+    let result = handle.result(FAREWELL_TIMEOUT).unwrap_or(Ok(()));
+    match stopped_by.load(Ordering::SeqCst) {
+        0 => {}
+        signal => signals::die_by(signal),
     }
-    match output.result {
+    match written {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(anyhow!("cannot write the conversation: {error}")),
         _ => result,
     }
 }
 
 /// Says every line of the input, at the pace at which they are heard, and then leaves.
-fn type_all(mut input: Input, hub: &Hub) {
+fn type_all(mut input: Input, handle: &Handle) {
     while let Ok(Some(line)) = input.next_line() {
-        if is_exit(&line) {
+        handle.wait_for_room();
+        let is_last = command::Command::parse(&String::from_utf8_lossy(&line)).is_exit();
+        handle.tell(Command::Say(line));
+        if is_last {
             break;
         }
-        hub.wait_until(None, |session| !session.is_full());
-        hub.with(|session| session.say(&line));
     }
-    hub.with(Session::leave);
+    handle.tell(Command::Leave);
 }
 
-fn leave_on_signal(hub: Arc<Hub>) -> anyhow::Result<()> {
+/// Returns where it will stand which signal has asked to stop; 0 as long as none has.
+fn leave_on_signal(handle: Handle) -> anyhow::Result<Arc<AtomicI32>> {
+    let stopped_by = Arc::new(AtomicI32::new(0));
+    let stops = Arc::clone(&stopped_by);
     signals::watch(move |signal, _| {
-        hub.stop_by(signal);
-        hub.wait_until(Some(FAREWELL_TIMEOUT), Session::is_down);
+        stops.store(signal, Ordering::SeqCst);
+        handle.tell(Command::LeaveNow);
+        handle.wait_until_down(FAREWELL_TIMEOUT);
         signals::die_by(signal);
     })
-    .context("cannot listen to signals")
+    .context("cannot listen to signals")?;
+    Ok(stopped_by)
 }
 
 /// Lines of standard input.
@@ -103,39 +118,70 @@ impl Input {
     }
 }
 
-/// Standard output for what everyone hears, standard error for the rest.
-struct Output {
-    out: StdoutLock<'static>,
-    renderer: Renderer,
-    result: io::Result<()>,
+/// Hands over what there is to show to the main thread, which may have to wait for whoever reads it.
+struct Queue {
+    sender: Sender<Vec<Spoken>>,
+    /// Bytes that were handed over and are not written.
+    waiting: Arc<AtomicUsize>,
 }
 
-impl Listener for Output {
-    fn show(&mut self, spoken: &[Spoken]) -> io::Result<()> {
-        let (mut public, mut private) = (String::new(), String::new());
-        for item in spoken {
-            match item {
-                Spoken::Line { text, is_history, own } => {
-                    let out = if text.starts_with(PRIVATE) { &mut private } else { &mut public };
-                    out.push_str(&self.renderer.line(text, own, *is_history));
-                    out.push('\n');
-                }
-                Spoken::Note(text) => private.push_str(&self.renderer.note(text)),
+impl Listener for Queue {
+    fn show(&mut self, spoken: Vec<Spoken>) {
+        self.waiting.fetch_add(size(&spoken), Ordering::SeqCst);
+        // The main thread only stops to listen where it ends.
+        let _ = self.sender.send(spoken);
+    }
+
+    fn has_room(&self) -> bool {
+        self.waiting.load(Ordering::SeqCst) < MAX_WAITING
+    }
+}
+
+fn size(spoken: &[Spoken]) -> usize {
+    let bytes = spoken.iter().map(|item| match item {
+        Spoken::Line { text, .. } | Spoken::Note(text) => text.len() + 1,
+    });
+    bytes.sum()
+}
+
+/// Writes what everyone hears to standard output and the rest to standard error, until there is no more to come.
+fn write_all(
+    queue: &Receiver<Vec<Spoken>>,
+    waiting: &AtomicUsize,
+    renderer: &Renderer,
+    handle: &Handle,
+) -> io::Result<()> {
+    let mut result = Ok(());
+    for spoken in queue {
+        if result.is_ok() {
+            result = write(&spoken, renderer);
+            if result.is_err() {
+                handle.tell(Command::Abandon);
             }
         }
-        // Nobody has to listen to this side of it.
-        let _ = stderr().write_all(private.as_bytes());
-        let result = self.out.write_all(public.as_bytes()).and_then(|()| self.out.flush());
-        if let Err(error) = result {
-            self.result = Err(error);
-            return Err(ErrorKind::BrokenPipe.into());
+        let size = size(&spoken);
+        let before = waiting.fetch_sub(size, Ordering::SeqCst);
+        if before >= MAX_WAITING && before - size < MAX_WAITING {
+            handle.wake();
         }
-        Ok(())
     }
+    result
+}
 
-    fn renamed(&mut self) {}
-
-    fn refused(&mut self, _why: &str) -> bool {
-        false
+fn write(spoken: &[Spoken], renderer: &Renderer) -> io::Result<()> {
+    let (mut public, mut private) = (String::new(), String::new());
+    for item in spoken {
+        match item {
+            Spoken::Line { text, is_history, own } => {
+                let out = if text.starts_with(PRIVATE) { &mut private } else { &mut public };
+                out.push_str(&renderer.line(text, own, *is_history));
+                out.push('\n');
+            }
+            Spoken::Note(text) => private.push_str(&renderer.note(text)),
+        }
     }
+    // Nobody has to listen to this side of it.
+    let _ = stderr().write_all(private.as_bytes());
+    let mut out = stdout().lock();
+    out.write_all(public.as_bytes()).and_then(|()| out.flush())
 }

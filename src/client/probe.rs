@@ -1,11 +1,12 @@
 //! Whether a server answers, said by nothing but the exit code.
 
 use std::io::{ErrorKind, Read};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use super::link::connect;
-use super::session::WELCOME;
+use crate::cli::resolve;
 use crate::protocol::notice::PRIVATE;
+use crate::protocol::received::WELCOME;
 
 /// Time for the greeting to come.
 const PATIENCE: Duration = Duration::from_millis(2500);
@@ -15,12 +16,13 @@ const PATIENCE: Duration = Duration::from_millis(2500);
 pub fn is_greeted(address: &str) -> bool {
     let greeting = format!("{PRIVATE}{WELCOME}");
     let deadline = Instant::now() + PATIENCE;
-    let Ok(mut stream) = connect(address, PATIENCE) else { return false };
+    let connect = |addresses: Vec<_>| addresses.iter().find_map(|at| TcpStream::connect_timeout(at, PATIENCE).ok());
+    let Some(mut stream) = resolve(address).ok().and_then(connect) else { return false };
     let mut heard = Vec::new();
     let mut chunk = [0; 256];
     while heard.len() < greeting.len() {
         let left = deadline.saturating_duration_since(Instant::now());
-        // A wait of nothing at all is no valid one, and a time-out, too.
+        // A wait of no time at all is an error, and a time-out, too.
         if stream.set_read_timeout(Some(left)).is_err() {
             return false;
         }

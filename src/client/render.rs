@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Effects, Style};
 use jiff::civil::{Date, DateTime};
 
-use crate::protocol::notice::{Answer, Received};
+use crate::protocol::received::{Answer, Received};
 
 /// The colours of other people's names. Red is for errors, and black and white are somebody's background.
 const PALETTE: [AnsiColor; 10] = [
@@ -123,7 +123,7 @@ impl Renderer {
 pub fn is_for(line: &str, own: &str) -> bool {
     match Received::parse(line) {
         Received::Message { name, text } | Received::Action { name, text } => name != own && mentions(text, own),
-        Received::Private(text) => matches!(Answer::parse(text), Some(Answer::Whisper { .. })),
+        Received::Private(text) => matches!(Answer::parse(text), Some(Answer::Whisper)),
         Received::Public(_) | Received::Other(_) => false,
     }
 }

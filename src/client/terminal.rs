@@ -1,31 +1,27 @@
 //! The client with a prompt: what people use.
 
-use std::io::{self, IsTerminal, Write, stdout};
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
-use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use jiff::Zoned;
 
-use super::complete::People;
-use super::hub::Hub;
-use super::link::{self, Listener, Spoken};
-use super::modes::{GiveBack, Modes};
-use super::paste::{Input, is_yes};
+use super::handle::{Command, Handle, Status};
+use super::network::{self, Listener, Spoken};
+use super::prompt::complete::People;
+use super::prompt::modes::{GiveBack, Modes};
+use super::prompt::paste::{Input, is_yes};
+use super::prompt::screen::Screen;
+use super::prompt::waker::Waker;
 use super::prompt::{Prompt, Typed};
 use super::render::Renderer;
-use super::screen::Screen;
-use super::session::{Session, parse_name};
 use super::signals::Cause;
-use super::waker::Waker;
-use super::{NAME_QUESTION, panics, plain, session_for, signals};
+use super::wanted::parse_name;
+use super::{NAME_QUESTION, plain, session_for, signals};
 use crate::cli::ClientArgs;
-use crate::protocol::command::is_exit;
+use crate::protocol::command;
 use crate::protocol::name::Name;
-use crate::protocol::notice::PRIVATE;
 use crate::protocol::text::is_blank;
 
 /// Time in which a second Ctrl-C leaves.
@@ -40,7 +36,7 @@ const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
 /// Talks with a person at a terminal.
 ///
 /// # Errors
-/// Fails as [`link::stay`] does, and when the name will not do.
+/// Fails as [`network::start`] says, and when the name will not do.
 pub fn run(args: &ClientArgs, name: Option<Name>, colors: bool) -> anyhow::Result<()> {
     let screen = Arc::new(Screen::default());
     let people = Arc::new(Mutex::new(People::default()));
@@ -114,8 +110,8 @@ struct Desk<'a> {
 
 /// Why the prompt is given up.
 enum Reason {
-    /// The user wants to leave.
-    Leaves,
+    /// The user wants to leave, perhaps with some words.
+    Leaves(Option<String>),
     /// A signal came.
     Stopped,
     /// The connection is gone for good.
@@ -125,12 +121,11 @@ enum Reason {
 impl Desk<'_> {
     fn serve(mut self, name: Option<Name>) -> anyhow::Result<()> {
         let Some(name) = name.or_else(|| self.ask_name()) else { return Ok(()) };
-        let hub = Arc::new(Hub::new(session_for(name, self.args)));
         if let Err(why) = self.prompt.use_history() {
             self.note(&format!("what you send is not kept for later: {why}"));
         }
-        let ended = self.connect(&hub)?;
-        let reason = self.converse(&hub, &ended);
+        let handle = self.connect(name)?;
+        let reason = self.converse(&handle);
         self.waker.retire();
         self.stop.is_leaving.store(true, Ordering::SeqCst);
         self.stop.is_unprompted.store(true, Ordering::SeqCst);
@@ -138,21 +133,21 @@ impl Desk<'_> {
         prompt.close();
         match reason {
             Reason::Ended(result) => return result,
-            Reason::Leaves => {
+            Reason::Leaves(farewell) => {
                 screen.show(notes.note(&format!("closing the connection to {}", args.server)));
-                hub.with(Session::leave);
-                if let Ok(result) = ended.recv_timeout(DELIVERY_TIMEOUT) {
+                handle.tell(farewell.map_or(Command::Leave, |words| Command::Say(words.into_bytes())));
+                if let Some(result) = handle.result(DELIVERY_TIMEOUT) {
                     return result;
                 }
             }
             Reason::Stopped => {}
         }
-        let unheard = hub.with(|session| session.unheard());
-        hub.with(Session::leave_now);
+        let unheard = handle.status().unheard;
+        handle.tell(Command::LeaveNow);
         if unheard > 0 {
             screen.show(notes.note(&format!("{unheard} of your lines did not arrive")));
         }
-        ended.recv_timeout(FAREWELL_TIMEOUT).unwrap_or(Ok(()))
+        handle.result(FAREWELL_TIMEOUT).unwrap_or(Ok(()))
     }
 
     /// The name to join under; `None` for a user who would rather leave.
@@ -170,53 +165,37 @@ impl Desk<'_> {
         }
     }
 
-    /// Lets the connection begin, and waits until it has.
-    fn connect(&self, hub: &Arc<Hub>) -> anyhow::Result<Receiver<anyhow::Result<()>>> {
-        let (address, reconnect, linked) = (self.args.server.clone(), !self.args.no_reconnect, Arc::clone(hub));
-        let mut window = Window {
+    /// Lets the connection begin.
+    fn connect(&self, name: Name) -> anyhow::Result<Handle> {
+        let window = Window {
             screen: Arc::clone(&self.screen),
             people: Arc::clone(&self.people),
             waker: Arc::clone(&self.waker),
             renderer: Renderer { day: None, ..self.notes },
-            has_screen: stdout().is_terminal(),
         };
-        let (ends, ended) = mpsc::channel();
-        let is_over = Arc::new(AtomicBool::new(false));
-        let tells_over = Arc::clone(&is_over);
-        let link = move || {
-            let result = panics::catch(|| link::stay(&address, reconnect, &linked, &mut window));
-            let _ = ends.send(result);
-            tells_over.store(true, Ordering::SeqCst);
-            linked.with(|_| ());
-            window.waker.wake();
-        };
-        thread::Builder::new().name("link".into()).spawn(link).context("cannot start")?;
-        self.prompt.rest();
-        self.stop.is_unprompted.store(true, Ordering::SeqCst);
-        hub.wait_until(None, |session| !session.is_down() || is_over.load(Ordering::SeqCst));
-        self.stop.is_unprompted.store(false, Ordering::SeqCst);
-        Ok(ended)
+        let session = session_for(name, self.args);
+        network::start(self.args.server.clone(), !self.args.no_reconnect, session, Box::new(window))
     }
 
-    fn converse(&mut self, hub: &Hub, ended: &Receiver<anyhow::Result<()>>) -> Reason {
+    fn converse(&mut self, handle: &Handle) -> Reason {
         let mut interrupted: Option<Instant> = None;
         loop {
-            if let Ok(result) = ended.try_recv() {
+            if let Some(result) = handle.result(Duration::ZERO) {
                 return Reason::Ended(result);
             }
             if self.stop.signal().is_some() {
                 return Reason::Stopped;
             }
-            let (name, needs_name) = hub.with(|session| (session.name().to_owned(), session.refused().is_some()));
-            let question = if needs_name { NAME_QUESTION.into() } else { format!("You({name})> ") };
+            let Status { name, refused, .. } = handle.status();
+            let question = if refused.is_some() { NAME_QUESTION.into() } else { format!("You({name})> ") };
             match self.prompt.read(&question, &name) {
-                Typed::Text(text) if is_exit(text.as_bytes()) => return Reason::Leaves,
-                Typed::Text(text) if needs_name => self.choose_name(hub, &text),
-                Typed::Text(text) => self.send(hub, &text),
-                Typed::End => return Reason::Leaves,
+                Typed::Text(text) if is_exit(&text) => return Reason::Leaves(Some(text)),
+                Typed::Text(text) if refused.is_some() => self.choose_name(handle, &text),
+                Typed::Text(text) => self.send(handle, &text),
+                Typed::End => return Reason::Leaves(None),
                 Typed::Interrupt { had_text: false } => {
                     if interrupted.replace(Instant::now()).is_some_and(|at| at.elapsed() < TWICE) {
-                        return Reason::Leaves;
+                        return Reason::Leaves(None);
                     }
                     self.note("to leave, press Ctrl-C again, or Ctrl-D, or type !exit");
                 }
@@ -226,14 +205,14 @@ impl Desk<'_> {
         }
     }
 
-    fn choose_name(&self, hub: &Hub, text: &str) {
+    fn choose_name(&self, handle: &Handle, text: &str) {
         match parse_name(text, !self.args.no_tag) {
-            Ok(name) => hub.with(|session| session.choose(name)),
+            Ok(name) => handle.tell(Command::Choose(name)),
             Err(why) => self.note(&format!("that name will not do: {why}")),
         }
     }
 
-    fn send(&mut self, hub: &Hub, text: &str) {
+    fn send(&mut self, handle: &Handle, text: &str) {
         if is_blank(text) {
             return;
         }
@@ -246,15 +225,13 @@ impl Desk<'_> {
             return;
         }
         self.prompt.remember(text);
-        let waiting = hub.with(|session| {
-            match input {
-                Input::Line(line) => session.say(line.as_bytes()),
-                Input::Lines(lines) => lines.iter().for_each(|line| session.say_literally(line.as_bytes())),
-            }
-            session.is_down().then(|| session.unheard())
-        });
-        if let Some(count) = waiting {
-            self.note(&format!("{count} of your lines will be sent when the connection is back"));
+        match input {
+            Input::Line(line) => handle.tell(Command::Say(line.into())),
+            Input::Lines(lines) => lines.iter().for_each(|&line| handle.tell(Command::SayLiterally(line.into()))),
+        }
+        let Status { is_down, unheard, .. } = handle.status();
+        if is_down {
+            self.note(&format!("{unheard} of your lines will be sent when the connection is back"));
         }
     }
 
@@ -263,31 +240,29 @@ impl Desk<'_> {
     }
 }
 
-/// Where the conversation is shown: above the prompt. Where standard output leads elsewhere, what everyone hears goes
-/// there, as it is.
+/// Whether a line that was typed asks to leave.
+fn is_exit(text: &str) -> bool {
+    !text.contains('\n') && command::Command::parse(text).is_exit()
+}
+
+/// Where the conversation is shown: above the prompt.
 struct Window {
     screen: Arc<Screen>,
     people: Arc<Mutex<People>>,
     waker: Arc<Waker>,
     renderer: Renderer,
-    has_screen: bool,
 }
 
 impl Listener for Window {
-    fn show(&mut self, spoken: &[Spoken]) -> io::Result<()> {
+    fn show(&mut self, spoken: Vec<Spoken>) {
         let now = Zoned::now().datetime();
-        let (mut shown, mut written) = (String::new(), String::new());
+        let mut shown = String::new();
         let mut people = self.people.lock().unwrap_or_else(PoisonError::into_inner);
-        for item in spoken {
+        for item in &spoken {
             match item {
                 Spoken::Line { text, is_history, own } => {
                     people.heard(text);
-                    if self.has_screen || text.starts_with(PRIVATE) {
-                        shown.push_str(&self.renderer.stamped(text, own, *is_history, now));
-                    } else {
-                        written.push_str(&self.renderer.line(text, own, *is_history));
-                        written.push('\n');
-                    }
+                    shown.push_str(&self.renderer.stamped(text, own, *is_history, now));
                 }
                 Spoken::Note(text) => shown.push_str(&self.renderer.note(text)),
             }
@@ -296,11 +271,6 @@ impl Listener for Window {
         if !shown.is_empty() {
             self.screen.show(shown);
         }
-        if written.is_empty() {
-            return Ok(());
-        }
-        let mut out = stdout().lock();
-        out.write_all(written.as_bytes()).and_then(|()| out.flush())
     }
 
     fn renamed(&mut self) {

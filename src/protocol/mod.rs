@@ -8,4 +8,5 @@ pub mod command;
 pub mod line;
 pub mod name;
 pub mod notice;
+pub mod received;
 pub mod text;

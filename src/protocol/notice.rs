@@ -1,8 +1,8 @@
-//! Every sentence that the server can say, in one place, and how a reader tells the kinds of line apart.
+//! Every sentence that the server can say, in one place.
 //!
 //! [`Public`] sentences start with `*** ` and go to everyone; [`Private`] ones start with `--- ` and go to one
-//! connection. Their `Display` is one line without its LF. What our own client has to understand of them is read back
-//! by [`Received`] and [`Answer`], beside the words themselves, so that the two cannot part.
+//! connection. Their `Display` is one line without its LF. The client reads them back in
+//! [`received`](super::received).
 
 use std::fmt;
 use std::time::Duration;
@@ -233,123 +233,6 @@ pub fn help() -> impl Iterator<Item = Private<'static>> {
     listed.chain([Private::Help { usage: "!!TEXT", does: "says \"!TEXT\"" }])
 }
 
-/// A line from a server, told apart by how it starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Received<'a> {
-    /// `NAME: TEXT`: someone said something.
-    Message {
-        /// Who.
-        name: &'a str,
-        /// What.
-        text: &'a str,
-    },
-    /// `* NAME TEXT`: someone did something.
-    Action {
-        /// Who.
-        name: &'a str,
-        /// What.
-        text: &'a str,
-    },
-    /// `*** TEXT`: the room.
-    Public(&'a str),
-    /// `--- TEXT`: for this connection alone.
-    Private(&'a str),
-    /// None of these: another server's own manner.
-    Other(&'a str),
-}
-
-impl<'a> Received<'a> {
-    /// Reads one line, without its LF.
-    #[must_use]
-    pub fn parse(line: &'a str) -> Received<'a> {
-        if let Some(text) = line.strip_prefix(PRIVATE) {
-            return Received::Private(text);
-        }
-        if let Some(text) = line.strip_prefix(PUBLIC) {
-            return Received::Public(text);
-        }
-        if let Some((name, text)) = line.strip_prefix("* ").and_then(|rest| rest.split_once(' ')) {
-            return Received::Action { name, text };
-        }
-        match line.split_once(": ") {
-            Some((name, text)) if !name.contains(' ') => Received::Message { name, text },
-            _ => Received::Other(line),
-        }
-    }
-}
-
-/// What a client that keeps a session has to understand of the private lines: the text after `--- `.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer<'a> {
-    /// The name is accepted: this is how everyone sees it.
-    Named(&'a str),
-    /// The name cannot be had.
-    NameTaken,
-    /// The name will never do: why.
-    BadName(&'a str),
-    /// What to come back with.
-    Session {
-        /// The secret.
-        token: &'a str,
-        /// Where this line stands.
-        position: u64,
-    },
-    /// The end of what was missed.
-    Resumed,
-    /// So many bytes of what was missed are gone.
-    Missed(u64),
-    /// The session to be resumed is not known.
-    BadSession,
-    /// A line with more bytes than this, its LF included, was dropped.
-    LineTooLong(usize),
-    /// A whisper for us, and from whom.
-    Whisper {
-        /// Who whispers.
-        from: &'a str,
-        /// What.
-        text: &'a str,
-    },
-}
-
-impl<'a> Answer<'a> {
-    /// Reads the text of a private line; `None` for what is only meant for people.
-    #[must_use]
-    pub fn parse(text: &'a str) -> Option<Answer<'a>> {
-        if let Some(error) = text.strip_prefix("error: ") {
-            return Answer::parse_error(error);
-        }
-        if let Some(rest) = text.strip_prefix("you are ") {
-            return rest.split_once(';').map(|(name, _)| Answer::Named(name));
-        }
-        if let Some(rest) = text.strip_prefix("session ") {
-            let (token, rest) = rest.split_once(" at ")?;
-            let position = rest.split_once(',')?.0;
-            return Some(Answer::Session { token, position: position.parse().ok()? });
-        }
-        if let Some(rest) = text.strip_prefix("missed ") {
-            return Some(Answer::Missed(rest.split_once(" bytes: ")?.0.parse().ok()?));
-        }
-        if let Some(rest) = text.strip_prefix('[') {
-            let (from, text) = rest.split_once(" to you] ")?;
-            return Some(Answer::Whisper { from, text });
-        }
-        text.starts_with("resumed as ").then_some(Answer::Resumed)
-    }
-
-    fn parse_error(error: &'a str) -> Option<Answer<'a>> {
-        if let Some(why) = error.strip_prefix("bad name: ") {
-            return Some(Answer::BadName(why));
-        }
-        if let Some(rest) = error.strip_prefix("a line longer than ") {
-            return Some(Answer::LineTooLong(rest.split_once(' ')?.0.parse().ok()?));
-        }
-        if error.starts_with("the name ") && error.ends_with(" is taken") {
-            return Some(Answer::NameTaken);
-        }
-        error.starts_with("no such session").then_some(Answer::BadSession)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -395,42 +278,6 @@ mod tests {
             (Public::ShuttingDown, "*** the server is shutting down"),
         ] {
             assert_eq!(notice.to_string(), line);
-        }
-    }
-
-    /// What the server says to clients that keep sessions, they understand.
-    #[test]
-    fn answers_are_understood() {
-        for (notice, answer) in [
-            (Private::Named { name: "bob", online: 1 }, Answer::Named("bob")),
-            (Private::Session { token: "ab", position: 5, heard: 0 }, Answer::Session { token: "ab", position: 5 }),
-            (Private::Resumed { name: "bob", heard: 0 }, Answer::Resumed),
-            (Private::Missed { bytes: 4 }, Answer::Missed(4)),
-            (Private::WhisperFrom { from: "bob", text: "a b" }, Answer::Whisper { from: "bob", text: "a b" }),
-            (Private::Error(Error::NameTaken("bob")), Answer::NameTaken),
-            (Private::Error(Error::BadName(BadName::Empty)), Answer::BadName("the name is empty")),
-            (Private::Error(Error::BadSession), Answer::BadSession),
-            (Private::Error(Error::LineTooLong(512)), Answer::LineTooLong(512)),
-        ] {
-            let line = notice.to_string();
-            let Received::Private(text) = Received::parse(&line) else { panic!("{line} is not private") };
-            assert_eq!(Answer::parse(text), Some(answer));
-        }
-        assert_eq!(Answer::parse("3 online:"), None);
-    }
-
-    /// The kinds of line are told apart by their starts, whatever the text says.
-    #[test]
-    fn lines_are_told_apart() {
-        for (line, received) in [
-            ("bob: *** x", Received::Message { name: "bob", text: "*** x" }),
-            ("bob: ", Received::Message { name: "bob", text: "" }),
-            ("* bob waves", Received::Action { name: "bob", text: "waves" }),
-            ("*** bob joined", Received::Public("bob joined")),
-            ("--- resumed", Received::Private("resumed")),
-            ("bob has joined: the room", Received::Other("bob has joined: the room")),
-        ] {
-            assert_eq!(Received::parse(line), received);
         }
     }
 }

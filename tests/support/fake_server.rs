@@ -32,7 +32,8 @@ impl FakeServer {
                     stream.set_nonblocking(false).unwrap();
                     stream.set_read_timeout(Some(SOON)).unwrap();
                     stream.set_write_timeout(Some(SOON)).unwrap();
-                    return Peer { reader: BufReader::new(stream.try_clone().unwrap()), stream, position: 0 };
+                    let reader = BufReader::new(stream.try_clone().unwrap());
+                    return Peer { reader, stream, position: 0, heard: None };
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock && Instant::now() < deadline => {
                     std::thread::sleep(Duration::from_millis(5));
@@ -59,6 +60,8 @@ pub struct Peer {
     reader: BufReader<TcpStream>,
     /// Bytes that were said to everyone.
     pub position: usize,
+    /// Lines that the client has sent in this session; none before there is one.
+    pub heard: Option<u64>,
 }
 
 impl Peer {
@@ -68,6 +71,7 @@ impl Peer {
         self.reader.read_line(&mut line).expect("the client says something");
         assert!(line.ends_with('\n'), "the client ends its line: {line:?}");
         line.truncate(line.len() - 1);
+        self.heard = self.heard.map(|heard| heard + 1);
         line
     }
 
@@ -75,7 +79,7 @@ impl Peer {
     pub fn line(&mut self) -> String {
         loop {
             match self.raw_line() {
-                line if line == "!session" => self.send(&format!("--- session t at {}\n", self.position)),
+                line if line == "!session" => self.tell_session(),
                 line => return line,
             }
         }
@@ -93,12 +97,16 @@ impl Peer {
         assert_eq!(rest, "");
     }
 
-    /// The client sends nothing for now.
+    /// The client says nothing for now, though it may ask how far it has come.
     pub fn expect_silence(&mut self, time: Duration) {
         self.stream.set_read_timeout(Some(time)).unwrap();
         let mut line = String::new();
-        let result = self.reader.read_line(&mut line);
-        assert!(result.is_err(), "the client says {line:?}");
+        while self.reader.read_line(&mut line).is_ok() {
+            assert_eq!(std::mem::take(&mut line), "!session\n", "the client says something");
+            self.heard = self.heard.map(|heard| heard + 1);
+            self.tell_session();
+        }
+        assert_eq!(line, "");
         self.stream.set_read_timeout(Some(SOON)).unwrap();
     }
 
@@ -111,7 +119,23 @@ impl Peer {
     /// Answers the client's `!session`, which has to come now.
     pub fn open_session(&mut self) {
         assert_eq!(self.raw_line(), "!session");
-        self.send(&format!("--- session t at {}\n", self.position));
+        self.heard.get_or_insert(0);
+        self.tell_session();
+    }
+
+    fn tell_session(&mut self) {
+        let heard = self.heard.expect("there is a session");
+        self.send(&format!("--- session t at {}, {heard} heard\n", self.position));
+    }
+
+    /// Greets a client that comes back, which has to show where it has stopped, and tells it `missed` and that the server
+    /// has heard so many lines.
+    pub fn resume(&mut self, position: usize, missed: &str, name: &str, heard: u64) {
+        self.send("--- welcome to gotcp: your first line is your name\n");
+        assert_eq!(self.raw_line(), format!("!resume t@{position}"));
+        self.position = position;
+        self.heard = Some(heard);
+        self.send(&format!("{missed}--- resumed as {name}, {heard} heard\n"));
     }
 
     /// Says a line of the client's for everyone to hear.

@@ -1,6 +1,19 @@
 //! The prompt: rustyline, told when to come up, and cleared away after.
+//!
+//! [`screen`] is what is shown above it, [`assistant`] what rustyline asks while keys are read, and [`waker`] what makes it
+//! return early. [`complete`], [`paste`] and [`rows`] are pure; [`history`], [`modes`] and [`tty`] ask the system.
 
-use std::io::{ErrorKind, IsTerminal, Write, stdout};
+pub mod assistant;
+pub mod complete;
+pub mod history;
+pub mod modes;
+pub mod paste;
+pub mod rows;
+pub mod screen;
+pub mod tty;
+pub mod waker;
+
+use std::io::{ErrorKind, Write, stdout};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -9,18 +22,18 @@ use std::thread::{self, JoinHandle};
 use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
 use rustyline::{
-    Behavior, Cmd, ColorMode, CompletionType, ConditionalEventHandler, Config, Editor, Event, EventContext,
-    EventHandler, KeyEvent, RepeatCount,
+    Cmd, ColorMode, CompletionType, ConditionalEventHandler, Config, Editor, Event, EventContext, EventHandler,
+    KeyEvent, RepeatCount,
 };
 
-use super::assistant::Assistant;
-use super::complete::People;
-use super::modes::Modes;
 use super::render::Renderer;
-use super::rows::{Layout, wipe};
-use super::screen::Screen;
-use super::waker::Waker;
-use super::{history, signals, tty};
+use super::signals;
+use assistant::Assistant;
+use complete::People;
+use modes::Modes;
+use rows::{Layout, wipe};
+use screen::Screen;
+use waker::Waker;
 
 /// How long an Escape waits for the rest of a key's sequence, in milliseconds.
 const ESCAPE_TIME: u16 = 100;
@@ -55,8 +68,7 @@ pub enum Typed {
 }
 
 impl Prompt {
-    /// Opens the terminal, on standard output or, where that leads elsewhere, directly. `None` where there is none that
-    /// can do what a prompt needs.
+    /// Opens the terminal. `None` where it cannot do what a prompt needs.
     #[must_use]
     pub fn open(
         colors: bool,
@@ -65,9 +77,7 @@ impl Prompt {
         waker: Arc<Waker>,
         modes: Modes,
     ) -> Option<Prompt> {
-        let behavior = if stdout().is_terminal() { Behavior::Stdio } else { Behavior::PreferTerm };
         let config = Config::builder()
-            .behavior(behavior)
             // What is coloured is for the assistant to say, which is asked only where there are colours.
             .color_mode(ColorMode::Forced)
             .completion_type(CompletionType::List)
@@ -172,7 +182,7 @@ impl Prompt {
         // A ringer that waits for rustyline would wait for ever.
         drop(editor);
         modes.restore();
-        screen.close(tty::writer());
+        screen.close(Box::new(stdout()));
         let _ = ringer.join();
     }
 
@@ -181,7 +191,7 @@ impl Prompt {
         let rows = Layout::of(shown, columns.into()).rows();
         // What has scrolled out of sight cannot be wiped, and what stands there instead must not be.
         if rows < lines.into() {
-            let mut out = tty::writer();
+            let mut out = stdout();
             let _ = out.write_all(wipe(rows).as_bytes()).and_then(|()| out.flush());
         }
     }

@@ -14,13 +14,19 @@ use std::io::Write;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use anstream::adapter::strip_str;
 use rustyline::ExternalPrinter;
+
+use super::rows::Layout;
 
 /// Bytes that may wait.
 const MAX_WAITING: usize = 16 * 1024 * 1024;
 
 /// Bytes that are drawn in one go, about: so much that a burst is shown at once, so little that keys are not kept waiting.
 const BATCH: usize = 64 * 1024;
+
+/// Bytes of what was drawn last that are kept, to be drawn again: more than a screen of text.
+const RECENT: usize = 64 * 1024;
 
 /// What rustyline is given to print, to make it draw the prompt. It has wiped it by then, and stands at its left upper
 /// corner. A printed text has to end a line, so this one goes up first.
@@ -40,6 +46,8 @@ pub struct Screen {
 struct State {
     waiting: VecDeque<String>,
     bytes: usize,
+    /// What was drawn last.
+    recent: String,
     /// Lines that were given up.
     lost: usize,
     prompt: Prompt,
@@ -87,7 +95,25 @@ impl Screen {
         state.prompt = Prompt::Up;
         state.is_rung = false;
         self.changed.notify_all();
-        state.take(BATCH)
+        let drawn = state.take(BATCH);
+        state.remember(&drawn);
+        drawn
+    }
+
+    /// The lines that were drawn last, as many as fit on so many rows.
+    #[must_use]
+    pub fn recent(&self, rows: usize, columns: usize) -> String {
+        let state = self.lock();
+        let (mut start, mut taken) = (state.recent.len(), 0);
+        for line in state.recent.split_inclusive('\n').rev() {
+            let shown = strip_str(line.trim_end_matches('\n')).to_string();
+            taken += Layout::of(&shown, columns).rows();
+            if taken > rows {
+                break;
+            }
+            start -= line.len();
+        }
+        state.recent[start..].replace('\x07', "")
     }
 
     /// The prompt is gone from the screen.
@@ -136,6 +162,15 @@ impl Screen {
 }
 
 impl State {
+    fn remember(&mut self, drawn: &str) {
+        self.recent.push_str(drawn);
+        if self.recent.len() > 2 * RECENT {
+            let from = self.recent.ceil_char_boundary(self.recent.len() - RECENT);
+            let from = self.recent[from..].find('\n').map_or(self.recent.len(), |end| from + end + 1);
+            self.recent.drain(..from);
+        }
+    }
+
     /// About so many bytes of what waits.
     fn take(&mut self, limit: usize) -> String {
         let mut taken = String::new();
@@ -167,6 +202,22 @@ mod tests {
         let batches: Vec<_> = std::iter::from_fn(|| Some(screen.draw()).filter(|batch| !batch.is_empty())).collect();
         assert!(batches.iter().all(|batch| batch.len() < BATCH + 100));
         assert_eq!(batches.concat(), lines.concat());
+    }
+
+    /// As many of the last lines as fit are drawn again, without their bells; the memory of them is bounded.
+    #[test]
+    fn remembers_a_screen() {
+        let screen = Screen::default();
+        screen.show("first\n\x1b[1msecond\x1b[0m\n1234567\x07\nlast\n".into());
+        assert_eq!((screen.recent(9, 6), screen.draw().len()), (String::new(), 35));
+        assert_eq!(screen.recent(9, 6), "first\n\x1b[1msecond\x1b[0m\n1234567\nlast\n");
+        assert_eq!(screen.recent(3, 6), "1234567\nlast\n");
+        assert_eq!(screen.recent(2, 6), "last\n");
+        for _ in 0..10 {
+            screen.show(format!("{}\n", "한".repeat(9999)));
+            let _ = screen.draw();
+        }
+        assert!(screen.lock().recent.len() <= 2 * RECENT && screen.recent(999, 80).ends_with("한\n"));
     }
 
     /// What nobody looks at stays within bounds; the newest is kept, and it is said how much is not.

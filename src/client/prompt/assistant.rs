@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::io::{Write, stdout};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustyline::completion::Completer;
@@ -10,8 +11,8 @@ use rustyline::hint::Hinter;
 use rustyline::validate::Validator;
 use rustyline::{Context, Helper};
 
+use super::super::render::Renderer;
 use super::complete::{Cycle, People};
-use super::render::Renderer;
 use super::rows::Layout;
 use super::screen::Screen;
 use super::tty;
@@ -52,7 +53,7 @@ impl Assistant {
         before.clone_into(&mut memory.before);
         after.clone_into(&mut memory.after);
         own.clone_into(&mut memory.own);
-        memory.columns = tty::columns();
+        memory.columns = tty::size().0;
     }
 
     /// What rustyline said last.
@@ -61,27 +62,24 @@ impl Assistant {
         self.memory.borrow().clone()
     }
 
-    /// Puts the prompt where rustyline believes it to be, just before it draws it anew for another width. It believes
-    /// that the rows are where they were. That is so where the terminal became wider, for they are lines of their own;
-    /// where it became narrower, most terminals have wrapped each of them.
+    /// Draws the screen anew just before rustyline draws its prompt for a narrower terminal. Some terminals wrap the rows
+    /// of the old prompt when they become narrower, and some cut them off: nobody knows where it stands. So it is wiped
+    /// with all else, and the cursor put where rustyline believes it to be.
     fn adapt(&self) {
-        let columns = tty::columns();
+        let (columns, height) = tty::size();
         let mut memory = self.memory.borrow_mut();
         let before = std::mem::replace(&mut memory.columns, columns);
-        if columns >= before || !tty::wraps_again() {
+        let all = format!("{}{}{}", memory.prompt, memory.before, memory.after);
+        if columns >= before || Layout::of(&all, columns).rows() == 1 {
             return;
         }
-        let cursor = Layout::of(&format!("{}{}", memory.prompt, memory.before), before);
-        let all = Layout::of(&format!("{}{}{}", memory.prompt, memory.before, memory.after), before);
-        if all.fits(columns) {
-            // Nothing had to be wrapped, and nothing is drawn anew.
-            return;
-        }
-        let above = cursor.rows_above_when_narrowed(columns);
-        let up = |rows: usize| if rows > 0 { format!("\x1b[{rows}A") } else { String::new() };
-        let below = "\n".repeat(all.rows() - 1);
-        let moves = format!("{}\r\x1b[J{below}{}", up(above), up(all.rows() - cursor.rows()));
-        let _ = tty::writer().write_all(moves.as_bytes());
+        let rows = Layout::of(&all, before).rows();
+        let below = rows - Layout::of(&format!("{}{}", memory.prompt, memory.before), before).rows();
+        let recent = self.screen.recent(height.saturating_sub(rows), columns);
+        let up = if below > 0 { format!("\x1b[{below}A") } else { String::new() };
+        let drawn = format!("\x1b[H\x1b[J{recent}{}{up}", "\n".repeat(rows - 1));
+        // Where the terminal is gone, nobody is left to tell.
+        let _ = stdout().write_all(drawn.as_bytes());
     }
 
     fn remember(&self, line: &str, position: usize) {

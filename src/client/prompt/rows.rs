@@ -48,12 +48,6 @@ impl Layout {
         self.widths.len()
     }
 
-    /// Whether it takes one row, even of so few columns.
-    #[must_use]
-    pub fn fits(&self, columns: usize) -> bool {
-        matches!(self.widths[..], [width] if width < columns)
-    }
-
     /// The text with a line end wherever it wraps, so that the terminal takes its rows for lines of their own, and does
     /// not join them again when it becomes wider. `skip` bytes are left out at the start.
     #[must_use]
@@ -67,14 +61,6 @@ impl Layout {
         }
         out.push_str(&text[from..]);
         out
-    }
-
-    /// How many rows above the cursor the text begins, in a terminal that was made narrower and has wrapped every row by
-    /// itself; `self` is what stands before the cursor.
-    #[must_use]
-    pub fn rows_above_when_narrowed(&self, columns: usize) -> usize {
-        let (last, above) = self.widths.split_last().unwrap_or((&0, &[]));
-        above.iter().map(|width| width.div_ceil(columns).max(1)).sum::<usize>() + last / columns
     }
 }
 
@@ -123,16 +109,6 @@ mod tests {
             ("12345678> abc", 0, "12345678\n> abc"),
         ] {
             assert_eq!(Layout::of(text, 8).broken(text, skip), expected, "{text:?}");
-        }
-    }
-
-    /// A narrower terminal wraps every row for itself.
-    #[test]
-    fn finds_the_start_in_a_narrower_terminal() {
-        for (before, columns, expected) in
-            [("> abc", 4, 1), ("> abcdefgh", 4, 2), ("> ab", 20, 0), ("> abcdef", 8, 1), ("> a\nb", 4, 1), ("", 4, 0)]
-        {
-            assert_eq!(Layout::of(before, 8).rows_above_when_narrowed(columns), expected, "{before:?} in {columns}");
         }
     }
 }

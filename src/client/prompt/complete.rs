@@ -1,7 +1,7 @@
 //! Tab: names and commands. Pure.
 
 use crate::protocol::command::COMMANDS;
-use crate::protocol::notice::Received;
+use crate::protocol::received::Received;
 
 /// Names that are kept, at most: a room can be larger than anybody completes.
 const MAX_NAMES: usize = 10_000;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::signals;
+use super::super::signals;
 
 /// How often a prompt is woken until it wakes.
 const WAKE_INTERVAL: Duration = Duration::from_millis(20);

@@ -1,0 +1,159 @@
+//! What other threads know of the network thread, and what they tell it.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use mio::Waker;
+
+use crate::protocol::name::Name;
+
+/// Bytes of lines that may wait for the network thread before whoever types in bulk has to pause.
+const ENOUGH: usize = 256 * 1024;
+
+/// What the user wants.
+#[derive(Debug)]
+pub enum Command {
+    /// Say a line, or do what it commands.
+    Say(Vec<u8>),
+    /// Say a line as it is, even if it looks like a command.
+    SayLiterally(Vec<u8>),
+    /// Take another name than the one that cannot be had.
+    Choose(Name),
+    /// Leave once everything that was typed has been heard.
+    Leave,
+    /// Leave at once.
+    LeaveNow,
+    /// Leave at once, and soon even if the server does not close: nobody reads along any more.
+    Abandon,
+}
+
+/// How things stand.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// The user's name, as the room knows it or will.
+    pub name: String,
+    /// Why another name is needed, if it is.
+    pub refused: Option<String>,
+    /// Whether there is no connection.
+    pub is_down: bool,
+    /// Whether whoever types in bulk has to pause.
+    pub is_full: bool,
+    /// How many typed lines the server is not known to have heard.
+    pub unheard: usize,
+}
+
+/// The network thread, as other threads see it.
+#[derive(Clone)]
+pub struct Handle {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    waker: Waker,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    commands: Vec<Command>,
+    /// Bytes of lines among the commands.
+    bytes: usize,
+    status: Status,
+    is_over: bool,
+    result: Option<anyhow::Result<()>>,
+}
+
+impl Handle {
+    /// The handle of a thread that `waker` wakes, of a user who wants to be called `name`.
+    #[must_use]
+    pub fn new(waker: Waker, name: &str) -> Handle {
+        let status = Status { name: name.into(), is_down: true, ..Status::default() };
+        let state = Mutex::new(State { status, ..State::default() });
+        Handle { shared: Arc::new(Shared { waker, state, changed: Condvar::new() }) }
+    }
+
+    // ---- For other threads ----
+
+    /// Tells the thread what the user wants.
+    pub fn tell(&self, command: Command) {
+        let mut state = self.lock();
+        if let Command::Say(line) | Command::SayLiterally(line) = &command {
+            state.bytes += line.len() + 1;
+        }
+        state.commands.push(command);
+        drop(state);
+        self.wake();
+    }
+
+    /// Has the thread look again at everything.
+    pub fn wake(&self) {
+        // A waker only fails where the system has no means left; the thread then looks at the next event.
+        let _ = self.shared.waker.wake();
+    }
+
+    /// Waits until there is room for more lines, or the thread is over.
+    pub fn wait_for_room(&self) {
+        let has_no_room = |state: &mut State| !state.is_over && (state.status.is_full || state.bytes >= ENOUGH);
+        drop(self.shared.changed.wait_while(self.lock(), has_no_room));
+    }
+
+    /// How things stand.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let state = self.lock();
+        let is_line = |command: &&Command| matches!(command, Command::Say(_) | Command::SayLiterally(_));
+        let waiting = state.commands.iter().filter(is_line).count();
+        Status { unheard: state.status.unheard + waiting, ..state.status.clone() }
+    }
+
+    /// Waits until the connection is gone, but not longer than `limit`.
+    pub fn wait_until_down(&self, limit: Duration) {
+        let is_up = |state: &mut State| !state.is_over && !state.status.is_down;
+        drop(self.shared.changed.wait_timeout_while(self.lock(), limit, is_up));
+    }
+
+    /// What came of it all, once the thread is over, which is waited for not longer than `limit`.
+    pub fn result(&self, limit: Duration) -> Option<anyhow::Result<()>> {
+        let runs = |state: &mut State| !state.is_over;
+        let waited = self.shared.changed.wait_timeout_while(self.lock(), limit, runs);
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        state.result.take()
+    }
+
+    // ---- For the network thread ----
+
+    /// What the user has asked for since the last time.
+    #[must_use]
+    pub fn take_commands(&self) -> Vec<Command> {
+        let mut state = self.lock();
+        state.bytes = 0;
+        std::mem::take(&mut state.commands)
+    }
+
+    /// Says how things stand. Returns whether the user has another name than before, or needs one now and did not.
+    #[must_use]
+    pub fn publish(&self, status: Status) -> bool {
+        let mut state = self.lock();
+        if state.status == status {
+            return false;
+        }
+        let is_new = (&status.name, &status.refused) != (&state.status.name, &state.status.refused);
+        state.status = status;
+        drop(state);
+        self.shared.changed.notify_all();
+        is_new
+    }
+
+    /// The thread is over.
+    pub fn finish(&self, result: anyhow::Result<()>) {
+        let mut state = self.lock();
+        (state.is_over, state.result) = (true, Some(result));
+        drop(state);
+        self.shared.changed.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

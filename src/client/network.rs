@@ -1,0 +1,481 @@
+//! The network thread: it owns the session and its connection, makes it, and makes it again.
+//!
+//! Everything that moves passes one [`mio::Poll`]: the socket, and word from other threads. So nothing here waits for
+//! anything else, except for the system while it looks up an address.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, anyhow, bail};
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token, Waker};
+use socket2::{SockRef, TcpKeepalive};
+
+use super::backoff::Backoff;
+use super::handle::{Command, Handle, Status};
+use super::panics;
+use super::session::{News, Next, Phase, Session};
+use crate::cli::resolve;
+use crate::protocol::line::{Line, LineBuffer};
+use crate::protocol::text::sanitise;
+
+/// The longest line that is read, its end included. A longer one is not shown.
+const MAX_LINE: usize = 1024 * 1024;
+
+/// Bytes that are read, or made ready to be sent, in one go, about.
+const CHUNK: usize = 64 * 1024;
+
+/// Time to make a connection to one address.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Time for a server to say anything. One that has not by then is of another kind, and is spoken to all the same.
+const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A server that owes an answer and says nothing for so long cannot be reached any more. (If that is wrong, nothing is
+/// lost: the client comes back.)
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// When the system asks whether the peer is still there, though nobody says anything.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+
+/// How often the server is asked whether it has heard what was sent last, at most: a question counts as a line, too.
+const ASK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long a connection has to last for the next one to be tried without delay.
+const LASTING: Duration = Duration::from_secs(10);
+
+/// Time that a leaving client gives the server to say goodbye, where nobody reads along any more.
+const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
+
+const SOCKET: Token = Token(0);
+const WAKE: Token = Token(1);
+
+/// Where the conversation goes. Nothing here may wait.
+pub trait Listener {
+    /// Something to show, in order.
+    fn show(&mut self, spoken: Vec<Spoken>);
+
+    /// Whether there is room for more to show. If not, the handle is to be [woken](Handle::wake) once there is.
+    fn has_room(&self) -> bool {
+        true
+    }
+
+    /// The user has another name now, or needs one.
+    fn renamed(&mut self) {}
+
+    /// The name cannot be had. Returns whether the user may choose another one.
+    fn refused(&mut self, _why: &str) -> bool {
+        false
+    }
+}
+
+/// Something to show.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Spoken {
+    /// A line from the server, harmless and without its end.
+    Line {
+        /// The line.
+        text: String,
+        /// Whether it was said before the user came.
+        is_history: bool,
+        /// The user's name by then.
+        own: Arc<str>,
+    },
+    /// Something that the client itself has to say.
+    Note(String),
+}
+
+/// Starts the thread, which stays in touch with the server at `address` until the user has left. The handle tells its
+/// [result](Handle::result): an error when the first connection does not lead into the room, when a later one breaks and
+/// is not to be replaced, and when a name cannot be had and no other one is chosen.
+///
+/// # Errors
+/// Fails where the system has no means left for it.
+pub fn start(
+    address: String,
+    reconnect: bool,
+    session: Session,
+    listener: Box<dyn Listener + Send>,
+) -> anyhow::Result<Handle> {
+    let poll = Poll::new().context("cannot start")?;
+    let waker = Waker::new(poll.registry(), WAKE).context("cannot start")?;
+    let handle = Handle::new(waker, session.name());
+    let own = session.name().into();
+    let mut network = Network { poll, address, session, handle: handle.clone(), listener, own, nobody_listens: false };
+    let run = move || {
+        let result = panics::catch(|| network.stay(reconnect));
+        network.handle.finish(result);
+        network.listener.renamed();
+    };
+    thread::Builder::new().name("network".into()).spawn(run).context("cannot start")?;
+    Ok(handle)
+}
+
+struct Network {
+    poll: Poll,
+    address: String,
+    session: Session,
+    handle: Handle,
+    listener: Box<dyn Listener + Send>,
+    /// The user's name, as it was last told to the listener.
+    own: Arc<str>,
+    /// Whether nobody reads along any more.
+    nobody_listens: bool,
+}
+
+/// One connection.
+#[allow(clippy::struct_excessive_bools)] // Each is a fact of its own about the connection.
+struct Connection {
+    stream: TcpStream,
+    since: Instant,
+    is_readable: bool,
+    is_writable: bool,
+    input: LineBuffer,
+    /// What is on its way to the server, and how much of it is gone.
+    output: Vec<u8>,
+    written: usize,
+    /// Whether nothing more will be sent.
+    is_finished: bool,
+    /// Since when the server has owed an answer and said nothing.
+    silent_since: Instant,
+    /// From when on the server may be asked what it has heard.
+    ask_at: Instant,
+    /// Why the server did not let the user in.
+    complaint: Option<String>,
+    has_resumed: bool,
+}
+
+/// How a conversation over one connection ended.
+enum End {
+    Broken(String),
+    /// There is no name to go on under.
+    Refused(String),
+    /// Another client has taken the session over.
+    Replaced,
+}
+
+impl Network {
+    fn stay(&mut self, reconnect: bool) -> anyhow::Result<()> {
+        let mut backoff = Backoff::default();
+        loop {
+            match self.connect() {
+                Ok(Some(stream)) => {
+                    let mut connection = Connection::new(stream);
+                    let end = self.converse(&mut connection);
+                    let was_open = matches!(self.session.phase(), Phase::Opening | Phase::Live | Phase::Plain);
+                    self.session.broke();
+                    self.tell_name();
+                    if self.session.is_over() {
+                        return Ok(());
+                    }
+                    if connection.has_resumed || connection.since.elapsed() >= LASTING {
+                        backoff = Backoff::default();
+                    }
+                    let has_joined = self.session.has_joined();
+                    match end {
+                        End::Replaced => bail!("{}: this session was resumed elsewhere", self.address),
+                        End::Refused(why) if !has_joined || !reconnect => bail!("{why}"),
+                        End::Refused(why) => self.note(format!("{why}; trying again")),
+                        End::Broken(why) if !has_joined => bail!("{}: {why}", self.address),
+                        End::Broken(why) if !reconnect => bail!("lost the connection to {} ({why})", self.address),
+                        End::Broken(why) if was_open => {
+                            self.note(format!("lost the connection to {} ({why}); trying again", self.address));
+                        }
+                        End::Broken(_) => {}
+                    }
+                }
+                Err(error) if !self.session.has_joined() => return Err(error),
+                Ok(None) | Err(_) => {}
+            }
+            let until = Instant::now() + backoff.next(super::random());
+            while !self.session.may_go() && Instant::now() < until {
+                self.wait(Some(until), None)?;
+            }
+            if self.session.may_go() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Connects to the first address behind the name that can be reached; `None` if the user leaves meanwhile.
+    fn connect(&mut self) -> anyhow::Result<Option<TcpStream>> {
+        let mut result = Err(io::Error::from(ErrorKind::AddrNotAvailable));
+        for candidate in resolve(&self.address)? {
+            result = self.connect_to(candidate);
+            if result.is_ok() {
+                break;
+            }
+        }
+        result.map_err(|error| anyhow!("cannot connect to {}: {}", self.address, reason(&error)))
+    }
+
+    fn connect_to(&mut self, address: SocketAddr) -> io::Result<Option<TcpStream>> {
+        let mut stream = TcpStream::connect(address)?;
+        self.poll.registry().register(&mut stream, SOCKET, Interest::READABLE | Interest::WRITABLE)?;
+        let until = Instant::now() + CONNECT_TIMEOUT;
+        loop {
+            self.wait(Some(until), None)?;
+            if self.session.may_go() {
+                return Ok(None);
+            }
+            if let Some(error) = stream.take_error()? {
+                return Err(error);
+            }
+            match stream.peer_addr() {
+                Ok(_) => break,
+                Err(error) if error.kind() != ErrorKind::NotConnected => return Err(error),
+                Err(_) if Instant::now() >= until => return Err(ErrorKind::TimedOut.into()),
+                Err(_) => {}
+            }
+        }
+        // Neither is worth failing for: without them, lines are slower and a dead network is noticed later.
+        let _ = stream.set_nodelay(true);
+        let _ = SockRef::from(&stream)
+            .set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE / 3));
+        Ok(Some(stream))
+    }
+
+    /// Reads and writes as long as the connection lasts.
+    fn converse(&mut self, connection: &mut Connection) -> End {
+        self.session.connected();
+        let mut farewell_by = None;
+        let mut chunk = vec![0; CHUNK];
+        loop {
+            if self.nobody_listens {
+                farewell_by = farewell_by.or(Some(Instant::now() + FAREWELL_TIMEOUT));
+            }
+            let now = Instant::now();
+            if self.session.phase() == Phase::Unknown && now >= connection.since + GREETING_TIMEOUT {
+                self.give_up_greeting();
+            }
+            if self.is_ask_due() && now >= connection.ask_at {
+                self.session.ask();
+                connection.ask_at = now + ASK_INTERVAL;
+            }
+            if !self.session.awaits_answer() {
+                connection.silent_since = now;
+            } else if now >= connection.silent_since + SILENCE_TIMEOUT {
+                return End::Broken("no answer".into());
+            }
+            if farewell_by.is_some_and(|by| now >= by) {
+                return End::Broken("not closed by the server".into());
+            }
+            let may_read = connection.is_readable && self.listener.has_room();
+            let end = self.send(connection).err().map(|error| End::Broken(reason(&error)));
+            let end = if may_read { self.receive(connection, &mut chunk) } else { end };
+            if let Some(end) = end {
+                return end;
+            }
+            let until = if connection.is_readable && self.listener.has_room() {
+                Some(now)
+            } else {
+                let greeting = (self.session.phase() == Phase::Unknown).then(|| connection.since + GREETING_TIMEOUT);
+                let ask = self.is_ask_due().then_some(connection.ask_at);
+                let silence = self.session.awaits_answer().then(|| connection.silent_since + SILENCE_TIMEOUT);
+                [greeting, ask, silence, farewell_by].into_iter().flatten().min()
+            };
+            if let Err(error) = self.wait(until, Some(connection)) {
+                return End::Broken(reason(&error));
+            }
+        }
+    }
+
+    /// Writes what there is to be sent, as far as the socket takes it.
+    fn send(&mut self, connection: &mut Connection) -> io::Result<()> {
+        while connection.is_writable && !connection.is_finished {
+            if connection.written == connection.output.len() {
+                connection.written = 0;
+                connection.output.clear();
+                let next = self.fill(&mut connection.output);
+                if connection.output.is_empty() {
+                    if next == Next::Close {
+                        connection.is_finished = true;
+                        let _ = connection.stream.shutdown(Shutdown::Write);
+                    }
+                    return Ok(());
+                }
+            }
+            match connection.stream.write(&connection.output[connection.written..]) {
+                Ok(count) => connection.written += count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => connection.is_writable = false,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn fill(&mut self, output: &mut Vec<u8>) -> Next {
+        loop {
+            match self.session.next_to_send() {
+                Next::Send(line) => {
+                    output.extend_from_slice(line.as_bytes());
+                    output.push(b'\n');
+                }
+                next => return next,
+            }
+            if output.len() >= CHUNK {
+                return Next::Wait;
+            }
+        }
+    }
+
+    /// Reads once, and deals with what has arrived.
+    fn receive(&mut self, connection: &mut Connection, chunk: &mut [u8]) -> Option<End> {
+        match connection.stream.read(chunk) {
+            Ok(0) => Some("closed by the server".into()),
+            Ok(count) => {
+                connection.silent_since = Instant::now();
+                return self.hear(connection, &chunk[..count]);
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                connection.is_readable = false;
+                None
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => None,
+            Err(error) => Some(reason(&error)),
+        }
+        .map(|why| End::Broken(connection.complaint.take().unwrap_or(why)))
+    }
+
+    fn hear(&mut self, connection: &mut Connection, input: &[u8]) -> Option<End> {
+        let mut lines = connection.input.split(input, MAX_LINE);
+        let mut spoken = Vec::new();
+        let mut own = Arc::clone(&self.own);
+        let mut end = None;
+        while let Some(line) = lines.next() {
+            let Line::Whole(bytes) = line else {
+                self.session.heard_too_long();
+                spoken.push(Spoken::Note(format!("a line longer than {MAX_LINE} bytes is not shown")));
+                continue;
+            };
+            let text = sanitise(bytes);
+            let heard = self.session.heard(&text, bytes.len() + 1);
+            if *own != *self.session.name() {
+                own = self.session.name().into();
+            }
+            if heard.is_shown {
+                let (text, own) = (text.into_owned(), Arc::clone(&own));
+                spoken.push(Spoken::Line { text, is_history: heard.is_history, own });
+            }
+            match heard.news {
+                Some(News::Resumed) => {
+                    connection.has_resumed = true;
+                    spoken.push(Spoken::Note("connected again".into()));
+                }
+                Some(News::Rejoined) => spoken.push(Spoken::Note("connected again, as a newcomer".into())),
+                Some(News::Complaint(why)) => connection.complaint = Some(why),
+                Some(News::Refused(why)) => end = Some(End::Refused(why)),
+                Some(News::Replaced) => end = Some(End::Replaced),
+                Some(News::Joined) | None => {}
+            }
+        }
+        drop(lines);
+        self.listener.show(spoken);
+        self.tell_name();
+        match end {
+            Some(End::Refused(why)) if self.listener.refused(&why) => None,
+            end => end,
+        }
+    }
+
+    /// The server is of another kind. What can be told of it by then is that the user may speak.
+    fn give_up_greeting(&mut self) {
+        if self.session.not_greeted() == Some(News::Rejoined) {
+            self.note("connected again".into());
+        }
+    }
+
+    /// Whether something was sent, and the server is not asked whether it has heard it.
+    fn is_ask_due(&self) -> bool {
+        self.session.phase() == Phase::Live && self.session.unacked().is_unasked()
+    }
+
+    fn note(&mut self, text: String) {
+        self.listener.show(vec![Spoken::Note(text)]);
+    }
+
+    /// Tells the listener of a new name, or that one is needed.
+    fn tell_name(&mut self) {
+        let status = self.status();
+        let is_new = self.handle.publish(status);
+        if is_new {
+            self.own = self.session.name().into();
+            self.listener.renamed();
+        }
+    }
+
+    fn status(&self) -> Status {
+        Status {
+            name: self.session.name().into(),
+            refused: self.session.refused().map(str::to_owned),
+            is_down: self.session.phase() == Phase::Down,
+            is_full: self.session.unacked().is_enough(),
+            unheard: self.session.unacked().len(),
+        }
+    }
+
+    /// Waits until something happens, `until` at the latest, and does what the user asks.
+    fn wait(&mut self, until: Option<Instant>, connection: Option<&mut Connection>) -> io::Result<()> {
+        self.tell_name();
+        let mut events = Events::with_capacity(8);
+        let timeout = until.map(|at| at.saturating_duration_since(Instant::now()));
+        match self.poll.poll(&mut events, timeout) {
+            Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
+            _ => {}
+        }
+        if let Some(connection) = connection {
+            for event in events.iter().filter(|event| event.token() == SOCKET) {
+                connection.is_readable |= event.is_readable() || event.is_read_closed() || event.is_error();
+                connection.is_writable |= event.is_writable() || event.is_error();
+            }
+        }
+        for command in self.handle.take_commands() {
+            match command {
+                Command::Say(line) => self.session.say(&line),
+                Command::SayLiterally(line) => self.session.say_literally(&line),
+                Command::Choose(name) => self.session.choose(name),
+                Command::Leave => self.session.leave(),
+                Command::LeaveNow => self.session.leave_now(),
+                Command::Abandon => {
+                    self.session.leave_now();
+                    self.nobody_listens = true;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Connection {
+    fn new(stream: TcpStream) -> Connection {
+        let now = Instant::now();
+        Connection {
+            stream,
+            since: now,
+            is_readable: true,
+            is_writable: true,
+            input: LineBuffer::default(),
+            output: Vec::new(),
+            written: 0,
+            is_finished: false,
+            silent_since: now,
+            ask_at: now,
+            complaint: None,
+            has_resumed: false,
+        }
+    }
+}
+
+/// Why a connection failed, for people.
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        ErrorKind::ConnectionRefused => "connection refused; is a server running there?".into(),
+        ErrorKind::TimedOut | ErrorKind::WouldBlock => "no answer".into(),
+        ErrorKind::ConnectionReset => "connection reset".into(),
+        _ => error.to_string(),
+    }
+}

@@ -1,0 +1,259 @@
+//! The typed lines that the server is not known to have heard.
+
+use std::collections::VecDeque;
+
+use crate::protocol::command::Command;
+
+/// Asks the server for a session, and how many lines of it the server has heard.
+pub const ASK: &str = "!session";
+
+/// Bytes that are sent before the server is asked how much of them it has heard.
+const ASK_EVERY: usize = 16 * 1024;
+
+/// Bytes that may wait here before whoever types in bulk has to pause.
+const ENOUGH: usize = 256 * 1024;
+
+const _: () = assert!(ASK_EVERY < ENOUGH, "a pause ends with an answer, so the question must have been sent");
+
+/// The lines that the server is not known to have heard, oldest first. Those that were sent are numbered `acked + 1` and
+/// so on, as the server counts them.
+///
+/// ```text
+///   acked | sent over this connection | not sent over this connection |
+///         0                         sent                        lines.len()
+/// ```
+///
+/// Invariant: `sent <= lines.len()`, and `bytes` is what all `lines` take on the wire.
+#[derive(Debug, Default)]
+pub struct Unacked {
+    lines: VecDeque<Line>,
+    sent: usize,
+    bytes: usize,
+    /// How many lines of this session the server is known to have heard.
+    acked: u64,
+    /// The number of the last [`ASK`] that was sent.
+    asked: u64,
+    /// The number of the last one that nobody typed: while it is above `acked`, one of the `lines` is ours.
+    ours: u64,
+    /// Bytes sent since the last [`ASK`].
+    unasked: usize,
+    /// Whether to ask though little has been sent.
+    is_ask_wanted: bool,
+}
+
+#[derive(Debug)]
+struct Line {
+    text: String,
+    /// Whether it is text whatever it looks like; otherwise it may be a command.
+    is_literal: bool,
+}
+
+impl Unacked {
+    /// Adds a line, unless it is blank.
+    pub fn push(&mut self, text: String, is_literal: bool) {
+        if Command::parse(&text) != Command::Nothing {
+            self.insert(self.lines.len(), Line { text, is_literal });
+        }
+    }
+
+    /// The next line to send to a server that counts lines.
+    pub fn next_line(&mut self) -> Option<String> {
+        if !self.awaits_answer() && (self.is_ask_wanted || self.unasked >= ASK_EVERY) {
+            self.insert(self.sent, Line { text: ASK.into(), is_literal: false });
+            self.ours = self.acked + self.sent as u64 + 1;
+        }
+        let line = self.lines.get(self.sent)?;
+        let text = line.on_the_wire();
+        self.sent += 1;
+        self.unasked += text.len() + 1;
+        if line.asks() {
+            (self.asked, self.unasked, self.is_ask_wanted) = (self.acked + self.sent as u64, 0, false);
+        }
+        Some(text)
+    }
+
+    /// The next line to send to any other server, which never says what it has heard.
+    pub fn next_plain(&mut self) -> Option<String> {
+        let line = self.lines.pop_front()?;
+        self.bytes -= line.len();
+        Some(line.text)
+    }
+
+    /// Asks for the count with the next line, unless the answer to such a question is under way.
+    pub fn ask(&mut self) {
+        self.is_ask_wanted = true;
+    }
+
+    /// The server has heard `count` lines of this session. Returns whether it says so because the user asked.
+    pub fn heard(&mut self, count: u64) -> bool {
+        let news = usize::try_from(count.saturating_sub(self.acked)).unwrap_or(usize::MAX).min(self.sent);
+        let was_typed = count != self.ours && news > 0 && self.lines[news - 1].asks();
+        self.bytes -= self.lines.drain(..news).map(|line| line.len()).sum::<usize>();
+        self.sent -= news;
+        self.acked += news as u64;
+        was_typed
+    }
+
+    /// Over a new connection: the server has heard `count` lines of this session, and all others are sent again.
+    pub fn resume(&mut self, count: u64) {
+        self.heard(count);
+        self.begin(count);
+    }
+
+    /// In a new session, of which the server has heard `count` lines, all lines are sent again.
+    pub fn begin(&mut self, count: u64) {
+        if self.ours > self.acked
+            && let Some(line) = usize::try_from(self.ours - self.acked - 1).ok().and_then(|at| self.lines.remove(at))
+        {
+            self.bytes -= line.len();
+        }
+        (self.sent, self.unasked, self.is_ask_wanted) = (0, 0, false);
+        (self.acked, self.asked, self.ours) = (count, count, count);
+    }
+
+    /// Forgets all lines.
+    pub fn clear(&mut self) {
+        *self = Unacked::default();
+    }
+
+    /// How many typed lines there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.lines.len() - usize::from(self.ours > self.acked)
+    }
+
+    /// Whether there is no line, typed or ours.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// Whether all lines were sent, and the server has not been asked what became of them.
+    #[must_use]
+    pub fn is_unasked(&self) -> bool {
+        self.sent == self.lines.len() && self.sent > 0 && !self.awaits_answer()
+    }
+
+    /// Whether the server was asked and has not answered.
+    #[must_use]
+    pub fn awaits_answer(&self) -> bool {
+        self.asked > self.acked
+    }
+
+    /// Whether whoever types in bulk has to pause.
+    #[must_use]
+    pub fn is_enough(&self) -> bool {
+        self.bytes >= ENOUGH
+    }
+
+    fn insert(&mut self, at: usize, line: Line) {
+        self.bytes += line.len();
+        self.lines.insert(at, line);
+    }
+}
+
+impl Line {
+    /// What it takes on the wire, at least.
+    fn len(&self) -> usize {
+        self.text.len() + 1
+    }
+
+    fn asks(&self) -> bool {
+        !self.is_literal && Command::parse(&self.text) == Command::Session
+    }
+
+    /// What a server of ours has to read: text that looks like a command has its first character doubled.
+    fn on_the_wire(&self) -> String {
+        let is_command = Command::parse(&self.text) != Command::Say(&self.text);
+        let doubled = if self.is_literal && is_command { &self.text[..1] } else { "" };
+        format!("{doubled}{}", self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn typed(lines: &[&str]) -> Unacked {
+        let mut unacked = Unacked::default();
+        for line in lines {
+            unacked.push((*line).into(), false);
+        }
+        unacked
+    }
+
+    fn send_all(unacked: &mut Unacked) -> Vec<String> {
+        std::iter::from_fn(|| unacked.next_line()).collect()
+    }
+
+    /// What the server has heard goes; after a break the rest is sent again, without our own question.
+    #[test]
+    fn what_was_not_heard_is_sent_again() {
+        let mut unacked = typed(&["a", "!who", "a"]);
+        send_all(&mut unacked);
+        unacked.ask();
+        assert_eq!(send_all(&mut unacked), [ASK]);
+        assert_eq!((unacked.heard(1), unacked.len()), (false, 2));
+        unacked.push("b".into(), false);
+        unacked.resume(2);
+        assert_eq!((send_all(&mut unacked), unacked.len()), (vec!["a".into(), "b".into()], 2));
+        unacked.heard(4);
+        assert!(unacked.is_empty() && unacked.bytes == 0);
+    }
+
+    /// A server may have lost count, but what it said it had heard stays heard. It never hears what was not sent.
+    #[test]
+    fn counts_are_taken_with_care() {
+        let mut unacked = typed(&["a", "b"]);
+        send_all(&mut unacked);
+        unacked.heard(1);
+        unacked.resume(0);
+        assert_eq!(send_all(&mut unacked), ["b"]);
+        unacked.push("c".into(), false);
+        unacked.heard(u64::MAX);
+        assert_eq!((send_all(&mut unacked), unacked.acked), (vec!["c".into()], 1));
+    }
+
+    /// However much is sent, a question is never far behind, and there is one at a time.
+    #[test]
+    fn bulk_is_asked_about() {
+        let mut unacked = Unacked::default();
+        while !unacked.is_enough() {
+            unacked.push("x".repeat(999), false);
+        }
+        let before = unacked.len();
+        let sent = send_all(&mut unacked);
+        assert_eq!(sent.iter().position(|line| line == ASK), Some(ASK_EVERY.div_ceil(1000)));
+        assert_eq!(sent.len(), before + 1);
+        assert!(!unacked.heard(ASK_EVERY.div_ceil(1000) as u64 + 1) && !unacked.is_enough());
+        assert_eq!(send_all(&mut unacked), [ASK]);
+    }
+
+    /// The answer to a question that the user typed is told from the answer to ours.
+    #[test]
+    fn typed_questions_are_known() {
+        let mut unacked = typed(&[ASK]);
+        assert_eq!(send_all(&mut unacked), [ASK]);
+        assert!(unacked.heard(1));
+        unacked.ask();
+        unacked.push(ASK.into(), false);
+        assert_eq!(send_all(&mut unacked), [ASK, ASK]);
+        assert!(!unacked.heard(2) && unacked.heard(3));
+    }
+
+    /// Nothing literal is a command for a server of ours, and blank lines are nothing at all; others get the words.
+    #[test]
+    fn literal_lines_are_no_commands() {
+        for (next, expected) in [
+            (Unacked::next_line as fn(&mut _) -> _, ["!!exit", "!!!x", "plain", "!who"]),
+            (Unacked::next_plain, ["!exit", "!!x", "plain", "!who"]),
+        ] {
+            let mut unacked = Unacked::default();
+            for line in ["!exit", "!!x", "", " ", "plain"] {
+                unacked.push(line.into(), true);
+            }
+            unacked.push("!who".into(), false);
+            assert_eq!(expected.map(|_| next(&mut unacked).unwrap()), expected);
+        }
+    }
+}
