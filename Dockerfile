@@ -1,7 +1,6 @@
 # gotcp as one static binary in an otherwise empty image of under 5 MB.
 #
-# dockerbuild.sh and dockerbuild.ps1 build and run it. Nothing here needs BuildKit: Docker's old builder and Podman's work,
-# too.
+# dockerbuild.sh and dockerbuild.ps1 build and run it. BuildKit is not needed: Docker's old builder and Podman work, too.
 
 # Rust on Alpine links static programs by default, with musl, for whatever processor this runs on.
 FROM rust:1.95-alpine AS build
@@ -14,13 +13,14 @@ ENV CARGO_PROFILE_RELEASE_STRIP=symbols \
     CARGO_PROFILE_RELEASE_LTO=false \
     CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
 
-# The dependencies are built first, for an empty program, so that this layer is used again until Cargo.toml or Cargo.lock
-# changes. The rest of the workspace is left out of it. The empty program is then cleaned away: it could be newer than the
-# real one's files, and be taken for it.
+# The dependencies are built first, for an empty program, so that this layer is used again until Cargo.toml or
+# Cargo.lock changes. The empty program is then removed: where it is newer than the real one's files, it would be taken
+# for up to date.
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir -p src benches/broadcast \
+COPY compare/Cargo.toml compare/
+RUN mkdir -p src benches/broadcast compare/src \
     && printf '//! Nothing.\n/// Nothing.\npub fn main() {}\n' \
-        | tee src/main.rs benches/broadcast/main.rs benches/pieces.rs > src/lib.rs \
+        | tee src/main.rs benches/broadcast/main.rs benches/pieces.rs compare/src/main.rs > src/lib.rs \
     && cargo build --release --locked \
     && cargo clean --release --package gotcp
 
@@ -42,7 +42,8 @@ ENV GOTCP_LISTEN=0.0.0.0:7777 \
 EXPOSE 7777
 
 # Connects, reads the greeting and leaves without joining.
-HEALTHCHECK --interval=10s --timeout=3s --retries=3 CMD ["/bin/gotcp", "client", "--probe", "--server", "127.0.0.1:7777"]
+HEALTHCHECK --interval=10s --timeout=3s --retries=3 \
+    CMD ["/bin/gotcp", "client", "--probe", "--server", "127.0.0.1:7777"]
 
 # On SIGTERM the server delivers what it owes and ends; a client leaves the room.
 STOPSIGNAL SIGTERM

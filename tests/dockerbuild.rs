@@ -1,5 +1,5 @@
-//! dockerbuild.sh and dockerbuild.ps1 with a fake engine: the commands they give it, what they tell people, and that the
-//! two are alike. tests/containers.rs uses a real engine.
+//! dockerbuild.sh and dockerbuild.ps1 with a fake engine: the commands they give it, what they tell people, and that
+//! the two are alike. tests/containers.rs uses a real engine.
 #![cfg(unix)]
 
 use std::ffi::OsStr;
@@ -205,8 +205,8 @@ fn server_takes_options() {
     does(&case(&args, &nothing), RUNS, &[BUILD_STAGE, BUILD, PRUNE, MAKE_NETWORK, &start]);
 }
 
-/// A client joins the server that is running, whatever its address, and is told the local time zone: so far east of UTC,
-/// which POSIX writes with a minus.
+/// A client joins the server that is running, whatever its address, and is told the local time zone: so far east of
+/// UTC, which POSIX writes with a minus.
 #[test]
 fn client_joins_the_server() {
     does(&case(&["client", "carol"], &[ADDRESS]), "", &[JOIN]);
