@@ -126,13 +126,18 @@ struct Network {
     nobody_listens: bool,
 }
 
+/// What a socket may be ready for: it is until it has said otherwise.
+struct Ready {
+    to_read: bool,
+    to_write: bool,
+}
+
 /// One connection.
 #[allow(clippy::struct_excessive_bools)] // Each is a fact of its own about the connection.
 struct Connection {
     stream: TcpStream,
     since: Instant,
-    is_readable: bool,
-    is_writable: bool,
+    ready: Ready,
     input: LineBuffer,
     /// What is on its way to the server, and how much of it is gone.
     output: Vec<u8>,
@@ -263,13 +268,13 @@ impl Network {
             if farewell_by.is_some_and(|by| now >= by) {
                 return End::Broken("not closed by the server".into());
             }
-            let may_read = connection.is_readable && self.listener.has_room();
+            let may_read = connection.ready.to_read && self.listener.has_room();
             let end = self.send(connection).err().map(|error| End::Broken(reason(&error)));
             let end = if may_read { self.receive(connection, &mut chunk) } else { end };
             if let Some(end) = end {
                 return end;
             }
-            let until = if connection.is_readable && self.listener.has_room() {
+            let until = if connection.ready.to_read && self.listener.has_room() {
                 Some(now)
             } else {
                 let greeting = (self.session.phase() == Phase::Unknown).then(|| connection.since + GREETING_TIMEOUT);
@@ -285,7 +290,7 @@ impl Network {
 
     /// Writes what there is to be sent, as far as the socket takes it.
     fn send(&mut self, connection: &mut Connection) -> io::Result<()> {
-        while connection.is_writable && !connection.is_finished {
+        while connection.ready.to_write && !connection.is_finished {
             if connection.written == connection.output.len() {
                 connection.written = 0;
                 connection.output.clear();
@@ -300,7 +305,7 @@ impl Network {
             }
             match connection.stream.write(&connection.output[connection.written..]) {
                 Ok(count) => connection.written += count,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => connection.is_writable = false,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => connection.ready.to_write = false,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
@@ -332,7 +337,7 @@ impl Network {
                 return self.hear(connection, &chunk[..count]);
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                connection.is_readable = false;
+                connection.ready.to_read = false;
                 None
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => None,
@@ -370,7 +375,7 @@ impl Network {
                 Some(News::Complaint(why)) => connection.complaint = Some(why),
                 Some(News::Refused(why)) => end = Some(End::Refused(why)),
                 Some(News::Replaced) => end = Some(End::Replaced),
-                Some(News::Joined) | None => {}
+                None => {}
             }
         }
         drop(lines);
@@ -429,8 +434,8 @@ impl Network {
         }
         if let Some(connection) = connection {
             for event in events.iter().filter(|event| event.token() == SOCKET) {
-                connection.is_readable |= event.is_readable() || event.is_read_closed() || event.is_error();
-                connection.is_writable |= event.is_writable() || event.is_error();
+                connection.ready.to_read |= event.is_readable() || event.is_read_closed() || event.is_error();
+                connection.ready.to_write |= event.is_writable() || event.is_error();
             }
         }
         for command in self.handle.take_commands() {
@@ -456,8 +461,7 @@ impl Connection {
         Connection {
             stream,
             since: now,
-            is_readable: true,
-            is_writable: true,
+            ready: Ready { to_read: true, to_write: true },
             input: LineBuffer::default(),
             output: Vec::new(),
             written: 0,

@@ -454,6 +454,7 @@ impl Lobby {
     /// Tells one connection something, due at a position that it has yet to come to.
     fn tell_at(&mut self, id: ClientId, due: u64, notice: Private<'_>) {
         self.change_outbox(id, |outbox, _| outbox.add_aside(due, format!("{notice}\n").as_bytes()));
+        self.touched.push(id);
     }
 
     /// Tells one connection something, due after all that was said so far and that it is owed.

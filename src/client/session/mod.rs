@@ -55,7 +55,8 @@ pub struct Session {
     wanted: Wanted,
     /// What to send before anything else.
     hello: Option<String>,
-    ticket: Option<Ticket>,
+    /// What to come back with: a token, and how far the room was read, in bytes. None where that is not known.
+    ticket: Option<(String, u64)>,
     unacked: Unacked,
     leaving: Leaving,
     /// What to leave with.
@@ -66,13 +67,6 @@ pub struct Session {
     has_heard: bool,
     /// Why the name cannot be had, while another one has to be found.
     refused: Option<String>,
-}
-
-/// What to come back with.
-struct Ticket {
-    token: String,
-    /// How far the room was read, in bytes; unknown after a line too long to be read.
-    position: Option<u64>,
 }
 
 /// Where a conversation is.
@@ -130,8 +124,6 @@ pub struct Heard {
 /// Something that happened to the session.
 #[derive(Debug, PartialEq, Eq)]
 pub enum News {
-    /// The user is in the room, for the first time.
-    Joined,
     /// The user is back, and nothing was lost.
     Resumed,
     /// The user is back, but as a newcomer.
@@ -172,7 +164,6 @@ impl Session {
         self.phase = Phase::Unknown;
         self.has_heard = false;
         self.wanted.begin();
-        self.ticket.take_if(|ticket| ticket.position.is_none());
         self.hello = self.ticket.is_none().then(|| self.name.clone());
     }
 
@@ -194,7 +185,7 @@ impl Session {
         }
         self.unacked.begin(0);
         self.phase = Phase::Plain;
-        Some(if self.has_joined { News::Rejoined } else { News::Joined })
+        self.has_joined.then_some(News::Rejoined)
     }
 
     /// A line has arrived that took `length` bytes on the wire, its end included.
@@ -206,9 +197,7 @@ impl Session {
         self.has_heard = true;
         // A server of ours greets before it says anything else.
         let news = self.not_greeted();
-        if let Some(Ticket { position: Some(position), .. }) = &mut self.ticket {
-            *position += length as u64;
-        }
+        self.advance(length as u64);
         if let Received::Public(text) = received
             && let Some(new) = text.strip_prefix(self.name.as_str()).and_then(|rest| rest.strip_prefix(" is now "))
         {
@@ -220,10 +209,8 @@ impl Session {
 
     /// A line has arrived that was too long to be read. Nobody knows how many bytes it took.
     pub fn heard_too_long(&mut self) {
-        if let Some(ticket) = &mut self.ticket {
-            ticket.position = None;
-            self.unacked.ask();
-        }
+        self.ticket = None;
+        self.unacked.ask();
     }
 
     /// What to send next.
@@ -241,7 +228,7 @@ impl Session {
             (Leaving::Now, _) | (_, Phase::Plain | Phase::Live) => {}
             _ => return Next::Wait,
         }
-        let line = if self.phase == Phase::Plain { self.next_plain() } else { self.unacked.next_line() };
+        let line = if self.phase == Phase::Plain { self.next_plain() } else { self.unacked.pop_unsent() };
         if let Some(line) = line {
             return Next::Send(line);
         }
@@ -310,7 +297,7 @@ impl Session {
         self.phase
     }
 
-    /// What the server is not known to have heard.
+    /// What was typed, and the server is not known to have heard.
     #[must_use]
     pub fn unacked(&self) -> &Unacked {
         &self.unacked
@@ -373,10 +360,10 @@ impl Session {
             (Answer::Named(name), Phase::Naming) => {
                 name.clone_into(&mut self.name);
                 self.hello = Some(ASK.into());
-                return Heard { news: Some(self.enter(Phase::Opening)), ..shown };
+                return Heard { news: self.enter(Phase::Opening), ..shown };
             }
             (Answer::Session { token, position, heard }, Phase::Opening | Phase::Live) => {
-                self.ticket = Some(Ticket { token: token.into(), position: Some(position) });
+                self.ticket = Some((token.into(), position));
                 if self.phase == Phase::Live {
                     return Heard { is_shown: self.unacked.heard(heard), ..hidden };
                 }
@@ -386,16 +373,14 @@ impl Session {
             (Answer::Resumed { name, heard }, Phase::Resuming) => {
                 name.clone_into(&mut self.name);
                 self.unacked.resume(heard);
-                if self.ticket.as_ref().is_some_and(|ticket| ticket.position.is_none()) {
+                if self.ticket.is_none() {
                     self.unacked.ask();
                 }
                 self.enter(Phase::Live);
                 return Heard { news: Some(News::Resumed), ..hidden };
             }
             (Answer::Missed(bytes), Phase::Resuming) => {
-                if let Some(Ticket { position: Some(position), .. }) = &mut self.ticket {
-                    *position = position.saturating_add(bytes);
-                }
+                self.advance(bytes);
                 return shown;
             }
             (Answer::BadSession, Phase::Resuming) => self.join_anew(),
@@ -419,9 +404,15 @@ impl Session {
 
     fn greeted(&mut self) {
         self.phase = Phase::Naming;
-        if let Some(Ticket { token, position: Some(position) }) = &self.ticket {
+        if let Some((token, position)) = &self.ticket {
             self.phase = Phase::Resuming;
             self.hello = Some(format!("!resume {token}@{position}"));
+        }
+    }
+
+    fn advance(&mut self, bytes: u64) {
+        if let Some((_, position)) = &mut self.ticket {
+            *position = position.saturating_add(bytes);
         }
     }
 
@@ -437,17 +428,17 @@ impl Session {
         self.hello = Some(self.name.clone());
     }
 
-    fn enter(&mut self, phase: Phase) -> News {
+    fn enter(&mut self, phase: Phase) -> Option<News> {
         self.phase = phase;
         self.wanted.begin();
-        if std::mem::replace(&mut self.has_joined, true) { News::Rejoined } else { News::Joined }
+        std::mem::replace(&mut self.has_joined, true).then_some(News::Rejoined)
     }
 
     /// The next line to send to a server of another kind. One of ours that is only slow to greet may still refuse the
     /// name, and takes the next line for another one. So until the server has said anything, what could be a name is
     /// followed by a space that cannot be in one.
     fn next_plain(&mut self) -> Option<String> {
-        let mut line = self.unacked.next_plain()?;
+        let mut line = self.unacked.pop_plain()?;
         if !self.has_heard && Name::parse(line.as_bytes()).is_ok() {
             line.push(NO_BREAK_SPACE);
         }
@@ -464,10 +455,24 @@ mod tests {
     const TAKEN: &str = "--- error: the name carol is taken";
     const NO_SESSION: &str = "--- error: no such session; your first line is your name";
 
-    /// Somebody called `carol`, who has just connected.
-    fn carol() -> Session {
+    /// Somebody called `carol`, who has just connected, and typed these lines.
+    fn carol(typed: &[&str]) -> Session {
         let mut session = Session::new(Name::parse(b"carol").unwrap(), None);
+        for line in typed {
+            session.say(line.as_bytes());
+        }
         session.connected();
+        assert_eq!(sent(&mut session), ["carol"]);
+        session
+    }
+
+    /// In the room, with the session `t`, the room read up to 100. The lines are sent.
+    fn in_room(typed: &[&str]) -> Session {
+        let mut session = carol(typed);
+        hear(&mut session, &[GREETING, NAMED]);
+        assert_eq!(sent(&mut session), [ASK]);
+        hear(&mut session, &["--- session t at 100, 0 heard"]);
+        assert_eq!(sent(&mut session), typed);
         session
     }
 
@@ -484,20 +489,11 @@ mod tests {
         lines.iter().map(|line| session.heard(line, line.len() + 1)).collect()
     }
 
-    /// In the room as `carol`, with the session `t`, the room read up to 100.
-    fn in_room() -> Session {
-        let mut session = carol();
-        assert_eq!(sent(&mut session), ["carol"]);
-        hear(&mut session, &[GREETING, NAMED]);
-        assert_eq!(sent(&mut session), [ASK]);
-        hear(&mut session, &["--- session t at 100, 0 heard"]);
-        session
-    }
-
+    /// What the next connection begins with.
     fn reconnect(session: &mut Session) -> Vec<String> {
         session.broke();
         session.connected();
-        assert_eq!(session.hello, session.ticket.is_none().then(|| "carol".into()), "no token before the greeting");
+        assert_eq!(session.hello.is_some(), session.ticket.is_none(), "no token before the greeting");
         hear(session, &[GREETING]);
         sent(session)
     }
@@ -505,14 +501,9 @@ mod tests {
     /// Before the server has said what it is, the name is all that is sent; then nothing before there is a session.
     #[test]
     fn lines_wait_for_a_session() {
-        let mut session = carol();
-        session.say(b"hello");
-        assert_eq!(sent(&mut session), ["carol"]);
-        assert_eq!(hear(&mut session, &[GREETING]), [Heard::default()]);
-        assert_eq!(sent(&mut session), [""; 0]);
-        let heard = hear(&mut session, &["bob: before", NAMED, "bob: now"]);
-        assert_eq!(heard.iter().map(|heard| heard.is_history).collect::<Vec<_>>(), [true, false, false]);
-        assert_eq!(heard[1].news, Some(News::Joined));
+        let mut session = carol(&["hello"]);
+        let heard = hear(&mut session, &[GREETING, "bob: before", NAMED, "bob: now"]);
+        assert_eq!(heard.iter().map(|heard| heard.is_history).collect::<Vec<_>>(), [false, true, false, false]);
         assert_eq!(sent(&mut session), [ASK]);
         hear(&mut session, &["--- session t at 0, 0 heard"]);
         assert_eq!(sent(&mut session), ["hello"]);
@@ -521,42 +512,35 @@ mod tests {
     /// A name that cannot be had is chosen anew, or tried again after a break.
     #[test]
     fn refused_names_are_chosen_anew() {
-        for (line, why) in [
-            (TAKEN, "the name carol is taken"),
-            (
-                "--- error: the name carol belongs to someone who is away",
-                "the name carol belongs to someone who is away",
-            ),
-            ("--- error: bad name: it is empty", "the name carol will not do: it is empty"),
-        ] {
-            let mut session = carol();
-            session.say(b"hello");
-            sent(&mut session);
-            assert_eq!(hear(&mut session, &[GREETING, line])[1].news, Some(News::Refused(why.into())));
-            assert_eq!((sent(&mut session), session.refused()), (vec![], Some(why)));
+        let away = "--- error: the name carol belongs to someone who is away";
+        for line in [TAKEN, away, "--- error: bad name: it is empty"] {
+            let mut session = carol(&["hello"]);
+            hear(&mut session, &[GREETING, line]);
+            assert_eq!((sent(&mut session), session.refused().is_some()), (vec![], true));
             session.choose(Name::parse(b"zoe").unwrap());
             assert_eq!((sent(&mut session), session.refused()), (vec!["zoe".into()], None));
             hear(&mut session, &[line]);
-            session.broke();
-            session.connected();
-            assert_eq!((sent(&mut session), session.refused()), (vec!["zoe".into()], None));
+            assert_eq!((reconnect(&mut session), session.refused()), (vec!["zoe".into()], None));
         }
     }
 
-    /// In the room, an answer to `!nick` is an answer like any other.
+    /// In the room, errors are shown like any answer, but for the one that says that the session has gone elsewhere.
     #[test]
     fn errors_in_the_room_are_shown() {
-        let mut session = in_room();
+        let mut session = in_room(&[]);
         for line in [TAKEN, "--- error: bad name: it is empty", NO_SESSION, "--- 2 online:", "--- you are carol"] {
             assert_eq!(hear(&mut session, &[line]), [Heard { is_shown: true, ..Heard::default() }]);
         }
+        assert_eq!(hear(&mut session, &["--- error: resumed elsewhere"])[0].news, Some(News::Replaced));
+        let heard = hear(&mut carol(&[]), &["--- error: the server is full"]);
+        assert_eq!(heard[0].news, Some(News::Complaint("the server is full".into())));
     }
 
     /// What was read is counted in public bytes, from where the session was opened, and over what was missed. After a
     /// line too long to be read, nobody knows the position until the server has told it.
     #[test]
     fn positions_are_counted() {
-        let mut session = in_room();
+        let mut session = in_room(&[]);
         hear(&mut session, &["bob: hi", "--- 3 online:", "*** bob left"]);
         assert_eq!(reconnect(&mut session), [format!("!resume t@{}", 100 + 8 + 13)]);
         hear(&mut session, &["--- missed 1000 bytes: more than the server keeps", "bob: hi"]);
@@ -574,16 +558,11 @@ mod tests {
     /// follows; the name is the one that the server says.
     #[test]
     fn resumes() {
-        let mut session = in_room();
-        let lines = ["one", "!nick zoe", "!msg bob psst", "!who"];
-        for line in lines {
-            session.say(line.as_bytes());
-        }
-        assert_eq!(sent(&mut session), lines);
+        let mut session = in_room(&["one", "!nick zoe", "!msg bob psst", "!who"]);
         session.say(b"three");
         assert_eq!(reconnect(&mut session), ["!resume t@100"]);
-        let heard = hear(&mut session, &["carol: one", "*** carol is now zoe", "--- resumed as zoe, 2 heard"]);
-        assert_eq!(heard[2], Heard { news: Some(News::Resumed), ..Heard::default() });
+        let heard = hear(&mut session, &["carol: one", "--- resumed as zoe, 2 heard"]);
+        assert_eq!(heard[1], Heard { news: Some(News::Resumed), ..Heard::default() });
         assert_eq!((session.name(), session.unacked.len()), ("zoe", 3));
         assert_eq!(sent(&mut session), ["!msg bob psst", "!who", "three"]);
         session.ask();
@@ -592,20 +571,10 @@ mod tests {
         assert_eq!(session.unacked.len(), 0);
     }
 
-    /// Another client of the same session is not fought.
-    #[test]
-    fn is_replaced() {
-        let mut session = in_room();
-        assert_eq!(hear(&mut session, &["--- error: resumed elsewhere"])[0].news, Some(News::Replaced));
-    }
-
     /// Where there is no way back, the client joins anew, and says again what it does not know to be heard.
     #[test]
     fn joins_anew_where_there_is_no_way_back() {
-        let mut session = in_room();
-        session.say(b"one");
-        session.say(b"two");
-        sent(&mut session);
+        let mut session = in_room(&["one", "two"]);
         session.ask();
         assert_eq!(sent(&mut session), [ASK]);
         hear(&mut session, &["--- session t at 100, 1 heard"]);
@@ -621,35 +590,24 @@ mod tests {
     /// The client leaves once all was heard, with the user's last words, or at once.
     #[test]
     fn leaves() {
-        let mut session = in_room();
-        session.say(b"one");
+        let mut session = in_room(&["one"]);
         session.say(b"!EXIT bye");
-        assert_eq!(sent(&mut session), ["one", ASK]);
-        assert!(!session.may_go());
+        assert_eq!((sent(&mut session), session.may_go()), (vec![ASK.into()], false));
         hear(&mut session, &["carol: one", "--- session t at 110, 2 heard"]);
-        assert!(session.may_go());
-        assert_eq!(sent(&mut session), ["!EXIT bye"]);
+        assert_eq!((session.may_go(), sent(&mut session)), (true, vec!["!EXIT bye".into()]));
         assert_eq!((session.next_to_send(), session.is_over()), (Next::Close, true));
-
-        let mut session = in_room();
-        session.say(b"one");
-        session.leave_now();
-        assert_eq!(sent(&mut session), ["!exit"]);
-        let mut session = carol();
-        session.leave_now();
-        assert_eq!((sent(&mut session), session.is_over()), (vec!["carol".into()], true));
+        for (mut session, expected) in [(in_room(&["one"]), vec!["!exit".to_owned()]), (carol(&["one"]), vec![])] {
+            session.leave_now();
+            assert_eq!((sent(&mut session), session.is_over()), (expected, true));
+        }
     }
 
     /// A server that does not greet gets what is typed as it is typed, but never a name for a message.
     #[test]
     fn other_servers_are_spoken_to_plainly() {
-        let mut session = carol();
-        for line in ["!who", "secret", "two words"] {
-            session.say(line.as_bytes());
-        }
+        let mut session = carol(&["!who", "secret", "two words"]);
         session.say_literally(b"!x");
-        assert_eq!(sent(&mut session), ["carol"]);
-        assert_eq!(session.not_greeted(), Some(News::Joined));
+        session.not_greeted();
         assert_eq!(sent(&mut session), ["!who", "secret\u{a0}", "two words", "!x"]);
         assert!(!session.has_joined() && session.unacked.is_empty());
         hear(&mut session, &["carol: !who"]);
@@ -658,20 +616,11 @@ mod tests {
         session.leave();
         assert_eq!((session.next_to_send(), session.is_over()), (Next::Close, true));
 
-        let mut session = in_room();
-        session.say(b"one");
+        let mut session = in_room(&["one"]);
         session.broke();
         session.connected();
         assert_eq!(sent(&mut session), [""; 0], "it may be no server of ours any more");
         assert_eq!(hear(&mut session, &["bob: hi"])[0].news, Some(News::Rejoined));
         assert_eq!(sent(&mut session), ["carol", "one"]);
-    }
-
-    /// What the server has against letting the user in is known.
-    #[test]
-    fn complaints_are_kept() {
-        let heard = hear(&mut carol(), &["--- error: the server is full (9 connections); try again later"]);
-        let why = "the server is full (9 connections); try again later";
-        assert_eq!(heard, [Heard { news: Some(News::Complaint(why.into())), ..Heard::default() }]);
     }
 }
