@@ -1,23 +1,26 @@
-# The chat as one static binary in an otherwise empty image: `gotcp server` and `gotcp client` in under 5 MB.
+# gotcp as one static binary in an otherwise empty image of under 5 MB.
 #
-# dockerbuild.sh and dockerbuild.ps1 build and run it. It needs nothing beyond what every builder has had for years, so
-# Docker's old builder and Podman's will do as well as BuildKit.
+# dockerbuild.sh and dockerbuild.ps1 build and run it. BuildKit is not needed: Docker's old builder and Podman work, too.
 
-# Rust on Alpine has a musl toolchain, and that links static programs by itself, on whatever processor this runs.
+# Rust on Alpine links static programs by default, with musl, for whatever processor this runs on.
 FROM rust:1.95-alpine AS build
+# The scripts remove images that have this label and no name.
+LABEL org.opencontainers.image.title="gotcp"
 WORKDIR /gotcp
-# Symbols would be half of the weight. Optimising the whole program at once would make every rebuild after an edit wait
-# for half a minute, and a program that mostly waits for sockets is none the faster for it.
+# Symbols would double the size. Optimising across crates would make every rebuild half a minute slower, and a program
+# that mostly waits for sockets gains nothing from it.
 ENV CARGO_PROFILE_RELEASE_STRIP=symbols \
     CARGO_PROFILE_RELEASE_LTO=false \
     CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
 
-# The dependencies first, built for an empty program: this layer is reused until Cargo.toml or Cargo.lock change. The
-# empty program is then forgotten, lest it be taken for the real one when that has older files.
+# The dependencies are built first, for an empty program, so that this layer is used again until Cargo.toml or
+# Cargo.lock changes. The empty program is then removed: where it is newer than the real one's files, it would be taken
+# for up to date.
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir -p src benches/broadcast \
+COPY compare/Cargo.toml compare/
+RUN mkdir -p src benches/broadcast compare/src \
     && printf '//! Nothing.\n/// Nothing.\npub fn main() {}\n' \
-        | tee src/main.rs benches/broadcast/main.rs benches/pieces.rs > src/lib.rs \
+        | tee src/main.rs benches/broadcast/main.rs benches/pieces.rs compare/src/main.rs > src/lib.rs \
     && cargo build --release --locked \
     && cargo clean --release --package gotcp
 
@@ -30,17 +33,18 @@ LABEL org.opencontainers.image.title="gotcp" \
       org.opencontainers.image.licenses="MIT"
 COPY --from=build /gotcp/target/release/gotcp /bin/gotcp
 
-# Nobody in particular: a number, since an empty image has no file of users to look a name up in.
+# An unprivileged user, given as a number because an empty image has no user names.
 USER 65532:65532
 
-# Where the two halves meet on the network goTCPnet.
-ENV GOTCP_LISTEN=192.168.111.111:7777 \
+# A server listens on every address of its container. A client looks for the server where the scripts put it.
+ENV GOTCP_LISTEN=0.0.0.0:7777 \
     GOTCP_SERVER=192.168.111.111:7777
 EXPOSE 7777
 
-# Connects, sees the greeting and leaves without joining. No shell is needed, and none is there.
-HEALTHCHECK --interval=10s --timeout=3s --retries=3 CMD ["/bin/gotcp", "client", "--probe"]
+# Connects, reads the greeting and leaves without joining.
+HEALTHCHECK --interval=10s --timeout=3s --retries=3 \
+    CMD ["/bin/gotcp", "client", "--probe", "--server", "127.0.0.1:7777"]
 
-# The server says goodbye, delivers what it owes and ends; a client leaves the room.
+# On SIGTERM the server delivers what it owes and ends; a client leaves the room.
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["/bin/gotcp"]

@@ -1,10 +1,7 @@
-# A chatting network of containers with one command: one server, and as many clients as there are people.
+# Runs gotcp in containers: one server, and as many clients as you like.
 #
-# dockerbuild.sh is the same for a Unix shell. What the two ask of the engine and what they say to people stands word
-# for word in both, and a test holds them to it: whoever changes one changes the other. The options are spelled as they
-# are there, so this script reads its words itself. Windows PowerShell 5.1 will do.
-
-# An engine that fails is answered for here, in one line.
+# dockerbuild.sh does the same for a Unix shell, step by step and word for word. A test compares the two. This script
+# reads its arguments itself, so that they are spelled the same. It runs on Windows PowerShell 5.1, too.
 $ErrorActionPreference = 'Continue'
 $PSNativeCommandUseErrorActionPreference = $false
 
@@ -13,354 +10,202 @@ $me = Resolve-Path -Relative -LiteralPath $PSCommandPath
 
 function usage {
     [Console]::Out.WriteLine(@"
-A chatting network of containers.
+Runs gotcp in containers: one server, and as many clients as you like.
 
-    $me server          build the image and run the server, on the network goTCPnet
-    $me client [NAME]   join it, as often as you like; asks for NAME if it is not given
-    $me stop            end the server and remove the network, unless others still use it
+    $me server          build the image and start the server on the network goTCPnet
+    $me client [NAME]   join the chat; asks for a name if none is given
+    $me stop            stop the server, and remove the network unless it is still in use
 
-For server:
+Options for server:
     --address IP        the server's address on goTCPnet [default: 192.168.111.111]
-    --subnet CIDR       what goTCPnet spans [default: the 256 addresses around --address]
+    --subnet CIDR       the subnet of goTCPnet [default: the /24 around --address]
     --port PORT         the port of this machine that leads to the server [default: 7777]
+    '--' OPTION...      options for gotcp server itself, such as '--' --max-clients 50
 
-For all three:
-    --engine NAME       docker or podman [default: docker, or podman where there is no docker]
-    --dry-run           look at what is there, but only show the commands that would change it
-    -h, --help          show this
+Options for all three:
+    --engine NAME       docker or podman [default: docker, or podman if there is no docker]
+    --dry-run           show the commands that would change something, but do not run them
+    -h, --help          show this help
 "@)
 }
 
-# ---------------------------------------------------------------------------------------------------------------------
-# What is asked of the engine. `ask` looks; `tell` changes something, quietly; `run` does so before people's eyes.
-
-function engine_answers {
-    ask "$engine" ps --quiet
-}
-
-function server_exists {
-    ask "$engine" container inspect --format '{{.State.Running}}' gotcpserver
-}
-
-function server_address {
-    ask "$engine" container inspect --format '{{.NetworkSettings.Networks.goTCPnet.IPAddress}}' gotcpserver
-}
-
-function server_answers {
-    ask "$engine" exec gotcpserver gotcp client --probe
-}
-
-function server_log {
-    ask "$engine" logs --tail 1 gotcpserver
-}
-
-function network_exists {
-    ask "$engine" network inspect goTCPnet
-}
-
-function network_users {
-    ask "$engine" ps --all --filter network=goTCPnet --format '{{.Names}}'
-}
-
-function image_exists {
-    ask "$engine" image inspect gotcp
-}
-
-function build_image {
-    run "$engine" build --force-rm --tag gotcp "$here"
-}
-
-# Podman's own kind of image has no place for the HEALTHCHECK; Docker's kind has, and Podman can make that, too.
-function build_image_with_podman {
-    run "$engine" build --format docker --force-rm --tag gotcp "$here"
-}
-
-function make_network {
-    tell "$engine" network create --subnet "$subnet" goTCPnet
-}
-
-function remove_network {
-    tell "$engine" network rm goTCPnet
-}
-
-function make_server {
-    tell "$engine" create --name gotcpserver --network goTCPnet --ip "$address" --publish "${port}:7777" `
-        --env "GOTCP_LISTEN=${address}:7777" --env "GOTCP_SERVER=${address}:7777" --restart unless-stopped `
-        --read-only --cap-drop ALL --security-opt no-new-privileges gotcp server
-}
-
-function start_server {
-    tell "$engine" start gotcpserver
-}
-
-function stop_server {
-    tell "$engine" stop gotcpserver
-}
-
-function remove_server {
-    tell "$engine" rm --force gotcpserver
-}
-
-function join_as_client {
-    run "$engine" run --rm --interactive "--tty=${tty}" --name "$container" --network goTCPnet `
-        --env "GOTCP_SERVER=${address}:7777" --env "TZ=local${zone}" --no-healthcheck `
-        --read-only --cap-drop ALL --security-opt no-new-privileges gotcp client --no-tag "--username=${name}#${tag}"
-}
-
-# ---------------------------------------------------------------------------------------------------------------------
-# The three things to do.
-
 function server {
-    $leftover = $false
-    if (server_exists) {
-        if ($said -eq 'true') { die "a server runs already; $me stop ends it" }
-        $leftover = $true
+    [void](look container inspect --format '{{.State.Running}}' gotcpserver)
+    $old = $said
+    if ($old -eq 'true') { die "the server is already running; to stop it: $me stop" }
+    [void](look network inspect goTCPnet)
+    $found = [regex]::Match($said, '"[Ss]ubnet": *"([^"]*)"').Groups[1].Value
+    if ($found -and $found -ne $subnet) {
+        die "goTCPnet already exists, with the subnet $found; remove it with $me stop, or give an --address in it"
     }
-    $found = ''
-    if (network_exists) {
-        if ($said -match '"subnet": *"([^"]*)"') { $found = $Matches[1] }
-        if ($found -ne $subnet) {
-            die "goTCPnet is there already, with the subnet $found; $me stop removes it, --address and --subnet fit it"
-        }
-    }
-    build
-    if ($leftover) {
-        if (-not (remove_server)) { die "cannot replace the server that ended: $(reason)" }
-    }
+    # The build stage is given a name: so it is there for the next build, and whatever has no name can be removed.
+    run build @format --force-rm --target build --tag gotcp-build "$here"
+    if ($code) { die "cannot build the image" }
+    run build @format --force-rm --tag gotcp "$here"
+    if ($code) { die "cannot build the image" }
+    [void](tell image prune --force --filter label=org.opencontainers.image.title=gotcp)
+    if ($old) { must "cannot remove the old server" rm --force gotcpserver }
     if (-not $found) {
-        if (-not (make_network)) { die "cannot make goTCPnet with the subnet ${subnet}: $(reason)" }
-        $script:made_network = $true
+        must "cannot create goTCPnet with the subnet $subnet" network create --subnet "$subnet" goTCPnet
+        $script:new_network = $true
     }
-    if (-not (make_server)) { die "cannot make the server: $(reason)" }
-    $script:made_server = $true
-    if (-not (start_server)) {
-        # Where the port is the trouble, every engine names it as HOST:PORT.
-        if ($complaint -like "*:${port}*") {
-            die "port $port of this machine is taken, or not yours to take; choose another with --port"
-        }
+    $script:new_server = $true
+    if (-not (tell run --detach --name gotcpserver --network goTCPnet --ip "$address" --publish "${port}:7777" `
+        --restart unless-stopped --read-only --cap-drop ALL --security-opt no-new-privileges `
+        --log-driver json-file --log-opt max-size=10m --log-opt max-file=3 gotcp server @options)) {
+        # Every engine names a port that it cannot have as HOST:PORT.
+        if ($said -like "*:${port}*") { die "port $port of this machine is taken; choose another with --port" }
         die "cannot start the server: $(reason)"
     }
-    if (-not $dry_run) {
-        wait_for_server
-        say "the server runs at port $port of this machine; to watch it: $engine logs --follow gotcpserver"
-        say "to join it: $me client; to end it: $me stop"
-    }
-    $script:made_network = $false
-    $script:made_server = $false
-}
-
-function client {
-    $script:address = ''
-    if ((server_address) -and (is_address $said)) { $script:address = $said }
-    if (-not $address) { die "no server runs; $me server starts one" }
-    if (-not $name) {
-        $script:name = Read-Host 'Your name'
-        if (-not $name) { die "nobody joins without a name" }
-    }
-    if (-not (image_exists)) { build }
-    # The same six digits in the chat as in the container's name: so one can tell whose container is whose.
-    $script:tag = '{0:x6}' -f (Get-Random -Minimum 0 -Maximum 0x1000000)
-    # A name may hold more than a container's name may. What a name may hold is for the client to say.
-    $plain = $name -creplace '[^A-Za-z0-9_.-]', ''
-    $script:container = "gotcpclient" + $plain.Substring(0, [Math]::Min($plain.Length, 32)) + $tag
-    # The image has no table of time zones, but needs none to tell the time a known distance from UTC. (POSIX counts
-    # that distance the other way round.)
-    $distance = Get-Date -Format zzz
-    $script:zone = $(if ($distance[0] -eq '+') { '-' } else { '+' }) + $distance.Substring(1)
-    $script:tty = 'true'
-    if ([Console]::IsInputRedirected -or [Console]::IsOutputRedirected) { $script:tty = 'false' }
-    join_as_client
-}
-
-function stop {
-    $nothing = $true
-    if (server_exists) {
-        $nothing = $false
-        if (-not (stop_server)) { die "cannot stop the server: $(reason)" }
-        if (-not (remove_server)) { die "cannot remove the server: $(reason)" }
-    }
-    if (network_exists) {
-        $nothing = $false
-        if (-not (network_users)) { die "cannot tell who uses goTCPnet: $(reason)" }
-        $others = ($said -split "`n" | Where-Object { $_ -and $_ -ne 'gotcpserver' }) -join ' '
-        if ($others) {
-            say "goTCPnet stays, because it is still used by $others"
-        } else {
-            if (-not (remove_network)) { die "cannot remove goTCPnet: $(reason)" }
-        }
-    }
-    if ($nothing) { say "nothing to stop" }
-}
-
-# ---------------------------------------------------------------------------------------------------------------------
-# What they are made of.
-
-function build {
-    if ($engine -eq 'podman') {
-        build_image_with_podman
-    } else {
-        build_image
-    }
-    if ($code -ne 0) { die "the image could not be built; the lines above say why" }
-}
-
-# A server that cannot run is found out here, and not by the first client.
-function wait_for_server {
     $tries = 10
-    while (-not (server_answers)) {
-        $tries -= 1
+    while (-not $dry_run -and -not (look exec gotcpserver gotcp client --probe --server 127.0.0.1:7777)) {
+        $tries--
         if ($tries -eq 0) {
-            [void](server_log)
+            [void](tell logs --tail 1 gotcpserver)
             die "the server does not answer: $(reason)"
         }
         Start-Sleep -Seconds 1
     }
+    $script:new_network = $script:new_server = $false
+    if ($dry_run) { return }
+    say "the server is running on port $port of this machine; to watch it: $engine logs --follow gotcpserver"
+    say "to join: $me client; to stop the server: $me stop"
 }
 
-# However this ends: what was begun and came to nothing is taken back.
-function undo {
-    if ($made_server) { [void](remove_server) }
-    if ($made_network) { [void](remove_network) }
+function client {
+    [void](look container inspect --format '{{.NetworkSettings.Networks.goTCPnet.IPAddress}}' gotcpserver)
+    $address = $said
+    if ($address -notmatch "^$ip$") { die "no server is running; to start one: $me server" }
+    if (-not $name) {
+        $name = Read-Host 'Your name'
+        if (-not $name) { die "joining takes a name" }
+    }
+    # The same six digits are in the person's name and in the container's, so it is clear whose container is whose.
+    # A container's name allows few characters; which names are allowed in the chat is for gotcp to say.
+    $tag = '{0:x6}' -f (Get-Random -Minimum 0 -Maximum 0x1000000)
+    $plain = $name -creplace '[^A-Za-z0-9_.-]', ''
+    $container = 'gotcpclient' + $plain.Substring(0, [Math]::Min($plain.Length, 32)) + $tag
+    # The image has no table of time zones, but a fixed offset from UTC needs none. POSIX writes its sign the other way.
+    $offset = Get-Date -Format zzz
+    $zone = $(if ($offset[0] -eq '+') { '-' } else { '+' }) + $offset.Substring(1)
+    $tty = if ([Console]::IsInputRedirected -or [Console]::IsOutputRedirected) { 'false' } else { 'true' }
+    run run --rm --interactive "--tty=$tty" --name "$container" --network goTCPnet --no-healthcheck `
+        --env "GOTCP_SERVER=${address}:7777" --env "TZ=local$zone" --read-only --cap-drop ALL `
+        --security-opt no-new-privileges gotcp client --no-tag "--username=$name#$tag"
 }
 
-function is_here($program) {
-    [bool](Get-Command -CommandType Application -Name $program -ErrorAction SilentlyContinue)
+function stop {
+    if (look container inspect gotcpserver) {
+        must "cannot stop the server" stop gotcpserver
+        must "cannot remove the server" rm --force gotcpserver
+    } elseif (-not (look network inspect goTCPnet)) {
+        say "there is nothing to stop"
+    }
+    if (look network inspect goTCPnet) {
+        [void](look ps --all --filter network=goTCPnet --format '{{.Names}}')
+        $others = ($said -split "`n" | Where-Object { $_ -and $_ -ne 'gotcpserver' }) -join ' '
+        if ($others) {
+            say "keeping goTCPnet, which is still used by $others"
+        } else {
+            must "cannot remove goTCPnet" network rm goTCPnet
+        }
+    }
 }
 
-function is_port($text) {
-    $text -match '^[1-9][0-9]{0,4}$' -and [int]$text -le 65535
-}
-
-function is_address($text) {
-    $text -match '^([0-9]{1,3}\.){3}[0-9]{1,3}$'
-}
-
-# Leaves the answer in $said, and what else the engine had to say, which may be idle warnings, in $complaint.
-function ask {
-    $program, $words = $args
-    $lines = @(& $program @words 2>&1)
-    $script:said = @($lines | Where-Object { $_ -isnot [Management.Automation.ErrorRecord] }) -join "`n"
-    $script:complaint = @($lines | Where-Object { $_ -is [Management.Automation.ErrorRecord] }) -join "`n"
+# Four ways to call the engine. `look` only asks. `tell` changes something; both leave the output in $said. `must` is a
+# `tell` that ends the script if it fails. `run` lets people see the output. In a dry run, all but `look` only show.
+function look { $script:said = @(& $engine @args 2> $null) -join "`n"; $LASTEXITCODE -eq 0 }
+function tell {
+    if ($dry_run) { show @args; return $true }
+    $script:said = @(& $engine @args 2>&1) -join "`n"
     $LASTEXITCODE -eq 0
 }
-
-function tell {
-    $program, $words = $args
-    if ($dry_run) {
-        show $program @words
-        $true
-    } else {
-        ask $program @words
-    }
-}
-
-# Its output goes straight to the terminal, so what came of it is left in $code instead of being the answer.
+function must { $what, $words = $args; if (-not (tell @words)) { die "${what}: $(reason)" } }
 function run {
-    $program, $words = $args
-    if ($dry_run) {
-        show $program @words
-        $script:code = 0
-    } else {
-        & $program @words
-        $script:code = $LASTEXITCODE
-    }
+    if ($dry_run) { show @args; return }
+    & $engine @args
+    $script:code = $LASTEXITCODE
 }
 
-# A command as one could type it.
+# Prints a command so that it can be typed.
 function show {
-    $line = foreach ($word in $args) {
+    $line = foreach ($word in @($engine) + $args) {
         if ($word -cmatch '^[A-Za-z0-9_./:=,@%+-]+$') { $word } else { "'" + ($word -replace "'", "''") + "'" }
     }
     [Console]::Out.WriteLine($line -join ' ')
 }
 
-# The line that says what went wrong, among whatever was said.
+# Of what the engine said, the line that names the problem.
 function reason {
-    $line = @($complaint -split "`n" -match '^error')[0]
-    if (-not $line) { $line = ($(if ($said) { $said } else { $complaint }) -split "`n")[-1] }
-    $line -creplace '^[Ee]rror[^:]*: *', ''
+    $lines = @($said -split "`n")
+    (@($lines -match '^error') + $lines[-1])[0] -replace '^error[^:]*: *', ''
 }
 
-function say($text) {
-    [Console]::Out.WriteLine("dockerbuild: $text")
+# Takes back what was done for a server that did not start.
+function undo {
+    if ($new_server) { [void](tell rm --force gotcpserver) }
+    if ($new_network) { [void](tell network rm goTCPnet) }
 }
 
-function die($text) {
-    [Console]::Error.WriteLine("dockerbuild: $text")
-    exit 1
-}
+function number($text) { $sum = 0L; foreach ($part in $text.Split('.')) { $sum = $sum * 256 + $part }; $sum }
+function say($text) { [Console]::Out.WriteLine("dockerbuild: $text") }
+function die($text) { [Console]::Error.WriteLine("dockerbuild: $text"); exit 1 }
+function wrong($text) { [Console]::Error.WriteLine("dockerbuild: $text (see $me -h)"); exit 2 }
 
-function wrong($text) {
-    [Console]::Error.WriteLine("dockerbuild: $text (see $me -h)")
-    exit 2
-}
-
-# ---------------------------------------------------------------------------------------------------------------------
-
-$command = ''
-$name = ''
-$engine = ''
-$dry_run = $false
-$said = ''
-$complaint = ''
-$code = 0
-$made_network = $false
-$made_server = $false
-$for_server = ''
+$command = $name = $engine = $said = $subnet = $for_server = ''
+$dry_run = $new_network = $new_server = $false
+$format = @()
+$options = @()
 $address = '192.168.111.111'
-$subnet = ''
 $port = '7777'
+$code = 0
+$byte = '(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])'
+$ip = "$byte\.$byte\.$byte\.$byte"
 
 $words = @($args | ForEach-Object { "$_" })
-for ($at = 0; $at -lt $words.Count; $at++) {
-    $word = $words[$at]
-    if ('-h', '--help' -ccontains $word) {
-        usage
-        exit 0
-    } elseif ($word -ceq '--dry-run') {
-        $dry_run = $true
-    } elseif ('--address', '--subnet', '--port', '--engine' -ccontains $word) {
-        if ($at + 1 -ge $words.Count) { wrong "$word needs a value" }
-        $at++
-        $value = $words[$at]
-        if ($word -ceq '--address') { $address = $value; $for_server = $word }
-        if ($word -ceq '--subnet') { $subnet = $value; $for_server = $word }
-        if ($word -ceq '--port') { $port = $value; $for_server = $word }
-        if ($word -ceq '--engine') {
-            if ('docker', 'podman' -cnotcontains $value) { wrong "$value is neither docker nor podman" }
-            $engine = $value
+while ($words.Count) {
+    $word, $words = $words
+    if ('-h', '--help' -ccontains $word) { usage; exit }
+    elseif ($word -ceq '--dry-run') { $dry_run = $true }
+    elseif ($word -ceq '--') { $for_server = "'--'"; if ($words.Count) { $options = @($words) }; break }
+    elseif ($word -cmatch '^--(address|subnet|port|engine)(=|$)') {
+        $word, $value = $word -split '=', 2
+        if ($null -eq $value) {
+            if (-not $words.Count) { wrong "$word needs a value" }
+            $value, $words = $words
         }
-    } elseif ($word.StartsWith('-')) {
-        wrong "there is no option $word"
-    } elseif (-not $command) {
-        $command = $word
-    } elseif ($command -ceq 'client' -and -not $name) {
-        $name = $word
-    } else {
-        wrong "$command has no use for $word"
+        if ($word -cne '--engine') { $for_server = $word }
+        Set-Variable -Name $word.Substring(2) -Value $value
     }
+    elseif ($word.StartsWith('-')) { wrong "there is no option $word; options for gotcp server itself come after '--'" }
+    elseif ($command -and "$command$name" -cne 'client') { wrong "unexpected argument $word" }
+    elseif (-not $command) { $command = $word } else { $name = $word }
 }
 
-if ('client', 'stop' -ccontains $command) {
-    if ($for_server) { wrong "$for_server is for server alone" }
-} elseif (-not $command) {
-    wrong "say what to do: server, client or stop"
-} elseif ($command -cne 'server') {
-    wrong "there is no $command, only server, client and stop"
-}
-if (-not (is_address $address)) { wrong "$address is not an address like 192.168.111.111" }
+if ($command -cnotmatch '^(server|client|stop)$') { wrong "say what to do: server, client or stop" }
+if ($command -cne 'server' -and $for_server) { wrong "$for_server is for server only" }
+if ($engine -cnotmatch '^(docker|podman)?$') { wrong "$engine is neither docker nor podman" }
+if ($port -notmatch '^[1-9][0-9]{0,4}$' -or [int]$port -gt 65535) { wrong "$port is not a port" }
+if ($address -notmatch "^$ip$") { wrong "$address is not an address like 192.168.111.111" }
 if (-not $subnet) { $subnet = ($address -replace '[0-9]+$', '') + '0/24' }
-if (-not (is_address ($subnet -replace '/.*', ''))) { wrong "$subnet is not a subnet like 192.168.111.0/24" }
-if (-not (is_port $port)) { wrong "$port is not a port" }
+if ($subnet -notmatch "^$ip/([89]|[12][0-9]|30)$") { wrong "$subnet is not a subnet like 192.168.111.0/24" }
+$base, $bits = $subnet.Split('/')
+$size = [Math]::Pow(2, 32 - $bits)
+$start = number $base
+$place = (number $address) - $start
+if ($start % $size) { wrong "$subnet is not a subnet like 192.168.111.0/24" }
+if ($place -lt 0 -or $place -ge $size) { wrong "$address is not in the subnet $subnet" }
+if ($place -eq 0 -or $place -eq $size - 1) { wrong "$address cannot be used: it is at an end of $subnet" }
+if ($place -eq 1) { wrong "$address cannot be used: it is the gateway of $subnet" }
 
-if (-not $engine) {
-    $engine = 'docker'
-    if (-not (is_here docker) -and (is_here podman)) { $engine = 'podman' }
-}
+function is_here($program) { [bool](Get-Command -CommandType Application -Name $program -ErrorAction SilentlyContinue) }
+if (-not $engine) { $engine = if (-not (is_here docker) -and (is_here podman)) { 'podman' } else { 'docker' } }
 if (-not (is_here $engine)) { die "there is no $engine on this machine; Docker or Podman is needed" }
-
+# Podman's own image format has no HEALTHCHECK.
+if ($engine -eq 'podman') { $format = @('--format=docker') }
+$said = @(& $engine ps --quiet 2>&1) -join "`n"
+if ($LASTEXITCODE) { die "$engine does not answer: $(reason)" }
 try {
-    if (-not (engine_answers)) { die "$engine does not answer: $(reason)" }
     & $command
     exit $code
 } finally {

@@ -1,8 +1,7 @@
 #!/bin/sh
-# A chatting network of containers with one command: one server, and as many clients as there are people.
+# Runs gotcp in containers: one server, and as many clients as you like.
 #
-# dockerbuild.ps1 is the same for PowerShell. What the two ask of the engine and what they say to people stands word
-# for word in both, and a test holds them to it: whoever changes one changes the other.
+# dockerbuild.ps1 does the same in PowerShell, step by step and word for word. A test compares the two.
 set -u
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd) || exit 1
@@ -10,340 +9,186 @@ me=$0
 
 usage() {
     cat << END
-A chatting network of containers.
+Runs gotcp in containers: one server, and as many clients as you like.
 
-    $me server          build the image and run the server, on the network goTCPnet
-    $me client [NAME]   join it, as often as you like; asks for NAME if it is not given
-    $me stop            end the server and remove the network, unless others still use it
+    $me server          build the image and start the server on the network goTCPnet
+    $me client [NAME]   join the chat; asks for a name if none is given
+    $me stop            stop the server, and remove the network unless it is still in use
 
-For server:
+Options for server:
     --address IP        the server's address on goTCPnet [default: 192.168.111.111]
-    --subnet CIDR       what goTCPnet spans [default: the 256 addresses around --address]
+    --subnet CIDR       the subnet of goTCPnet [default: the /24 around --address]
     --port PORT         the port of this machine that leads to the server [default: 7777]
+    '--' OPTION...      options for gotcp server itself, such as '--' --max-clients 50
 
-For all three:
-    --engine NAME       docker or podman [default: docker, or podman where there is no docker]
-    --dry-run           look at what is there, but only show the commands that would change it
-    -h, --help          show this
+Options for all three:
+    --engine NAME       docker or podman [default: docker, or podman if there is no docker]
+    --dry-run           show the commands that would change something, but do not run them
+    -h, --help          show this help
 END
 }
 
-# ---------------------------------------------------------------------------------------------------------------------
-# What is asked of the engine. `ask` looks; `tell` changes something, quietly; `run` does so before people's eyes.
-
-engine_answers() {
-    ask "$engine" ps --quiet
-}
-
-server_exists() {
-    ask "$engine" container inspect --format '{{.State.Running}}' gotcpserver
-}
-
-server_address() {
-    ask "$engine" container inspect --format '{{.NetworkSettings.Networks.goTCPnet.IPAddress}}' gotcpserver
-}
-
-server_answers() {
-    ask "$engine" exec gotcpserver gotcp client --probe
-}
-
-server_log() {
-    ask "$engine" logs --tail 1 gotcpserver
-}
-
-network_exists() {
-    ask "$engine" network inspect goTCPnet
-}
-
-network_users() {
-    ask "$engine" ps --all --filter network=goTCPnet --format '{{.Names}}'
-}
-
-image_exists() {
-    ask "$engine" image inspect gotcp
-}
-
-build_image() {
-    run "$engine" build --force-rm --tag gotcp "$here"
-}
-
-# Podman's own kind of image has no place for the HEALTHCHECK; Docker's kind has, and Podman can make that, too.
-build_image_with_podman() {
-    run "$engine" build --format docker --force-rm --tag gotcp "$here"
-}
-
-make_network() {
-    tell "$engine" network create --subnet "$subnet" goTCPnet
-}
-
-remove_network() {
-    tell "$engine" network rm goTCPnet
-}
-
-make_server() {
-    tell "$engine" create --name gotcpserver --network goTCPnet --ip "$address" --publish "${port}:7777" \
-        --env "GOTCP_LISTEN=${address}:7777" --env "GOTCP_SERVER=${address}:7777" --restart unless-stopped \
-        --read-only --cap-drop ALL --security-opt no-new-privileges gotcp server
-}
-
-start_server() {
-    tell "$engine" start gotcpserver
-}
-
-stop_server() {
-    tell "$engine" stop gotcpserver
-}
-
-remove_server() {
-    tell "$engine" rm --force gotcpserver
-}
-
-join_as_client() {
-    run "$engine" run --rm --interactive "--tty=${tty}" --name "$container" --network goTCPnet \
-        --env "GOTCP_SERVER=${address}:7777" --env "TZ=local${zone}" --no-healthcheck \
-        --read-only --cap-drop ALL --security-opt no-new-privileges gotcp client --no-tag "--username=${name}#${tag}"
-}
-
-# ---------------------------------------------------------------------------------------------------------------------
-# The three things to do.
-
 server() {
-    leftover=''
-    if server_exists; then
-        [ "$said" != true ] || die "a server runs already; $me stop ends it"
-        leftover=yes
-    fi
-    found=''
-    if network_exists; then
-        found=$(printf '%s\n' "$said" | sed -n 's/.*"[Ss]ubnet": *"\([^"]*\)".*/\1/p' | head -n 1)
-        [ "$found" = "$subnet" ] ||
-            die "goTCPnet is there already, with the subnet $found; $me stop removes it, --address and --subnet fit it"
-    fi
-    build
-    if [ -n "$leftover" ]; then
-        remove_server || die "cannot replace the server that ended: $(reason)"
-    fi
+    look container inspect --format '{{.State.Running}}' gotcpserver
+    old=$said
+    [ "$old" != true ] || die "the server is already running; to stop it: $me stop"
+    look network inspect goTCPnet
+    found=$(printf '%s\n' "$said" | sed -n 's/.*"[Ss]ubnet": *"\([^"]*\)".*/\1/p' | head -n 1)
+    [ "${found:-$subnet}" = "$subnet" ] ||
+        die "goTCPnet already exists, with the subnet $found; remove it with $me stop, or give an --address in it"
+    # The build stage is given a name: so it is there for the next build, and whatever has no name can be removed.
+    run build ${format:+"$format"} --force-rm --target build --tag gotcp-build "$here" || die "cannot build the image"
+    run build ${format:+"$format"} --force-rm --tag gotcp "$here" || die "cannot build the image"
+    tell image prune --force --filter label=org.opencontainers.image.title=gotcp
+    [ -z "$old" ] || must "cannot remove the old server" rm --force gotcpserver
     if [ -z "$found" ]; then
-        make_network || die "cannot make goTCPnet with the subnet ${subnet}: $(reason)"
-        made_network=yes
+        must "cannot create goTCPnet with the subnet $subnet" network create --subnet "$subnet" goTCPnet
+        new_network=yes
     fi
-    make_server || die "cannot make the server: $(reason)"
-    made_server=yes
-    if ! start_server; then
-        # Where the port is the trouble, every engine names it as HOST:PORT.
-        case $complaint in
-        *":${port}"*) die "port $port of this machine is taken, or not yours to take; choose another with --port" ;;
-        esac
+    new_server=yes
+    if ! tell run --detach --name gotcpserver --network goTCPnet --ip "$address" --publish "${port}:7777" \
+        --restart unless-stopped --read-only --cap-drop ALL --security-opt no-new-privileges \
+        --log-driver json-file --log-opt max-size=10m --log-opt max-file=3 gotcp server "$@"; then
+        # Every engine names a port that it cannot have as HOST:PORT.
+        [ "${said#*":$port"}" = "$said" ] || die "port $port of this machine is taken; choose another with --port"
         die "cannot start the server: $(reason)"
     fi
-    if [ -z "$dry_run" ]; then
-        wait_for_server
-        say "the server runs at port $port of this machine; to watch it: $engine logs --follow gotcpserver"
-        say "to join it: $me client; to end it: $me stop"
-    fi
-    made_network=''
-    made_server=''
-}
-
-client() {
-    address=''
-    if server_address && is_address "$said"; then address=$said; fi
-    [ -n "$address" ] || die "no server runs; $me server starts one"
-    if [ -z "$name" ]; then
-        printf 'Your name: '
-        read -r name
-        [ -n "$name" ] || die "nobody joins without a name"
-    fi
-    image_exists || build
-    # The same six digits in the chat as in the container's name: so one can tell whose container is whose.
-    tag=$(od -A n -N 3 -t x1 /dev/urandom | tr -d ' \n')
-    # A name may hold more than a container's name may. What a name may hold is for the client to say.
-    plain=$(printf %s "$name" | LC_ALL=C tr -cd 'A-Za-z0-9_.-' | cut -c 1-32)
-    container=gotcpclient$plain$tag
-    # The image has no table of time zones, but needs none to tell the time a known distance from UTC. (POSIX counts
-    # that distance the other way round.)
-    zone=$(date +%z | sed 'y/+-/-+/; s/..$/:&/')
-    tty=false
-    if [ -t 0 ] && [ -t 1 ]; then tty=true; fi
-    join_as_client
-}
-
-stop() {
-    nothing=yes
-    if server_exists; then
-        nothing=''
-        stop_server || die "cannot stop the server: $(reason)"
-        remove_server || die "cannot remove the server: $(reason)"
-    fi
-    if network_exists; then
-        nothing=''
-        network_users || die "cannot tell who uses goTCPnet: $(reason)"
-        others=$(printf '%s\n' "$said" | grep -v -x gotcpserver | paste -s -d ' ' -)
-        if [ -n "$others" ]; then
-            say "goTCPnet stays, because it is still used by $others"
-        else
-            remove_network || die "cannot remove goTCPnet: $(reason)"
-        fi
-    fi
-    if [ -n "$nothing" ]; then say "nothing to stop"; fi
-}
-
-# ---------------------------------------------------------------------------------------------------------------------
-# What they are made of.
-
-build() {
-    if [ "$engine" = podman ]; then
-        build_image_with_podman
-    else
-        build_image
-    fi || die "the image could not be built; the lines above say why"
-}
-
-# A server that cannot run is found out here, and not by the first client.
-wait_for_server() {
     tries=10
-    until server_answers; do
+    until [ -n "$dry_run" ] || look exec gotcpserver gotcp client --probe --server 127.0.0.1:7777; do
         tries=$((tries - 1))
         if [ "$tries" -eq 0 ]; then
-            server_log
+            tell logs --tail 1 gotcpserver
             die "the server does not answer: $(reason)"
         fi
         sleep 1
     done
+    new_network='' new_server=''
+    [ -z "$dry_run" ] || return 0
+    say "the server is running on port $port of this machine; to watch it: $engine logs --follow gotcpserver"
+    say "to join: $me client; to stop the server: $me stop"
 }
 
-# However this ends: what was begun and came to nothing is taken back.
-undo() {
-    if [ -n "$made_server" ]; then remove_server; fi
-    if [ -n "$made_network" ]; then remove_network; fi
+client() {
+    look container inspect --format '{{.NetworkSettings.Networks.goTCPnet.IPAddress}}' gotcpserver
+    address=$said
+    matches "$address" "$ip" || die "no server is running; to start one: $me server"
+    if [ -z "$name" ]; then
+        printf 'Your name: '
+        read -r name
+        [ -n "$name" ] || die "joining takes a name"
+    fi
+    # The same six digits are in the person's name and in the container's, so it is clear whose container is whose.
+    # A container's name allows few characters; which names are allowed in the chat is for gotcp to say.
+    tag=$(od -A n -N 3 -t x1 /dev/urandom | tr -d ' \n')
+    container=gotcpclient$(printf %s "$name" | LC_ALL=C tr -cd 'A-Za-z0-9_.-' | cut -c 1-32)$tag
+    # The image has no table of time zones, but a fixed offset from UTC needs none. POSIX writes its sign the other way.
+    zone=$(date +%z | sed 'y/+-/-+/; s/..$/:&/')
+    tty=false
+    if [ -t 0 ] && [ -t 1 ]; then tty=true; fi
+    run run --rm --interactive "--tty=$tty" --name "$container" --network goTCPnet --no-healthcheck \
+        --env "GOTCP_SERVER=${address}:7777" --env "TZ=local$zone" --read-only --cap-drop ALL \
+        --security-opt no-new-privileges gotcp client --no-tag "--username=$name#$tag"
 }
 
-is_here() {
-    command -v "$1" > /dev/null
+stop() {
+    if look container inspect gotcpserver; then
+        must "cannot stop the server" stop gotcpserver
+        must "cannot remove the server" rm --force gotcpserver
+    elif ! look network inspect goTCPnet; then
+        say "there is nothing to stop"
+    fi
+    if look network inspect goTCPnet; then
+        look ps --all --filter network=goTCPnet --format '{{.Names}}'
+        others=$(printf '%s\n' "$said" | grep -v -x gotcpserver | paste -s -d ' ' -)
+        if [ -n "$others" ]; then
+            say "keeping goTCPnet, which is still used by $others"
+        else
+            must "cannot remove goTCPnet" network rm goTCPnet
+        fi
+    fi
 }
 
-is_port() {
-    printf '%s\n' "$1" | grep -E -q '^[1-9][0-9]{0,4}$' && [ "$1" -le 65535 ]
-}
+# Four ways to call the engine. `look` only asks. `tell` changes something; both leave the output in $said. `must` is a
+# `tell` that ends the script if it fails. `run` lets people see the output. In a dry run, all but `look` only show.
+look() { said=$("$engine" "$@" 2> /dev/null); }
+tell() { if [ -n "$dry_run" ]; then show "$@"; else said=$("$engine" "$@" 2>&1); fi; }
+must() { what=$1 && shift && { tell "$@" || die "$what: $(reason)"; }; }
+run() { if [ -n "$dry_run" ]; then show "$@"; else "$engine" "$@"; fi; }
 
-is_address() {
-    printf '%s\n' "$1" | grep -E -q '^([0-9]{1,3}\.){3}[0-9]{1,3}$'
-}
-
-# Leaves the answer in $said, and what else the engine had to say, which may be idle warnings, in $complaint.
-ask() {
-    said=$("$@" 2> "$complaints")
-    code=$?
-    complaint=$(cat "$complaints")
-    return "$code"
-}
-
-tell() {
-    if [ -n "$dry_run" ]; then show "$@"; else ask "$@"; fi
-}
-
-run() {
-    if [ -n "$dry_run" ]; then show "$@"; else "$@"; fi
-}
-
-# A command as one could type it.
+# Prints a command so that it can be typed.
 show() {
-    line=''
+    line=$engine
     for word; do
-        case $word in
-        '' | *[!A-Za-z0-9_./:=,@%+-]*) word="'$(printf %s "$word" | sed "s/'/'\\\\''/g")'" ;;
-        esac
+        matches "$word" '[A-Za-z0-9_./:=,@%+-]+' || word="'$(printf %s "$word" | sed "s/'/'\\\\''/g")'"
         line="$line $word"
     done
-    printf '%s\n' "${line# }"
+    printf '%s\n' "$line"
 }
 
-# The line that says what went wrong, among whatever was said.
+# Of what the engine said, the line that names the problem.
 reason() {
-    { printf '%s\n' "$complaint" | grep -i '^error' || printf '%s\n' "${said:-$complaint}" | tail -n 1; } |
+    { printf '%s\n' "$said" | grep -i '^error' || printf '%s\n' "$said" | tail -n 1; } |
         head -n 1 | sed 's/^[Ee]rror[^:]*: *//'
 }
 
-say() {
-    printf 'dockerbuild: %s\n' "$1"
+# Takes back what was done for a server that did not start.
+undo() {
+    [ -z "$new_server" ] || tell rm --force gotcpserver
+    [ -z "$new_network" ] || tell network rm goTCPnet
 }
 
-die() {
-    say "$1" >&2
-    exit 1
-}
+matches() { printf '%s\n' "$1" | grep -E -q "^($2)\$"; }
+number() { printf '%s\n' "$1" | { IFS=. read -r a b c d && echo $((a << 24 | b << 16 | c << 8 | d)); }; }
+say() { printf 'dockerbuild: %s\n' "$1"; }
+die() { say "$1" >&2 && exit 1; }
+wrong() { say "$1 (see $me -h)" >&2 && exit 2; }
 
-wrong() {
-    say "$1 (see $me -h)" >&2
-    exit 2
-}
-
-# ---------------------------------------------------------------------------------------------------------------------
-
-command='' name='' engine='' dry_run='' said='' complaint='' made_network='' made_server='' for_server=''
-address=192.168.111.111
-subnet=''
-port=7777
+command='' name='' engine='' dry_run='' said='' new_network='' new_server='' for_server='' format=''
+address=192.168.111.111 subnet='' port=7777
+byte='(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])'
+ip="$byte\.$byte\.$byte\.$byte"
 
 while [ $# -gt 0 ]; do
-    word=$1
+    word=$1 && shift
     case $word in
-    -h | --help)
-        usage
-        exit 0
-        ;;
+    -h | --help) usage && exit ;;
     --dry-run) dry_run=yes ;;
+    --) for_server="'--'" && break ;;
+    --address=* | --subnet=* | --port=* | --engine=*) set -- "${word%%=*}" "${word#*=}" "$@" ;;
     --address | --subnet | --port | --engine)
-        [ $# -gt 1 ] || wrong "$word needs a value"
-        shift
-        value=$1
-        case $word in
-        --address) address=$value for_server=$word ;;
-        --subnet) subnet=$value for_server=$word ;;
-        --port) port=$value for_server=$word ;;
-        --engine)
-            case $value in
-            docker | podman) engine=$value ;;
-            *) wrong "$value is neither docker nor podman" ;;
-            esac
-            ;;
-        esac
+        [ $# -gt 0 ] || wrong "$word needs a value"
+        [ "$word" = --engine ] || for_server=$word
+        eval "${word#--}=\$1" && shift
         ;;
-    -*) wrong "there is no option $word" ;;
+    -*) wrong "there is no option $word; options for gotcp server itself come after '--'" ;;
     *)
-        if [ -z "$command" ]; then
-            command=$word
-        elif [ "$command" = client ] && [ -z "$name" ]; then
-            name=$word
-        else
-            wrong "$command has no use for $word"
-        fi
+        [ -z "$command" ] || [ "$command$name" = client ] || wrong "unexpected argument $word"
+        if [ -z "$command" ]; then command=$word; else name=$word; fi
         ;;
     esac
-    shift
 done
 
-case $command in
-server) ;;
-client | stop) [ -z "$for_server" ] || wrong "$for_server is for server alone" ;;
-'') wrong "say what to do: server, client or stop" ;;
-*) wrong "there is no $command, only server, client and stop" ;;
-esac
-is_address "$address" || wrong "$address is not an address like 192.168.111.111"
-[ -n "$subnet" ] || subnet=${address%.*}.0/24
-is_address "${subnet%/*}" || wrong "$subnet is not a subnet like 192.168.111.0/24"
-is_port "$port" || wrong "$port is not a port"
+matches "$command" 'server|client|stop' || wrong "say what to do: server, client or stop"
+[ "$command" = server ] || [ -z "$for_server" ] || wrong "$for_server is for server only"
+matches "$engine" '(docker|podman)?' || wrong "$engine is neither docker nor podman"
+{ matches "$port" '[1-9][0-9]{0,4}' && [ "$port" -le 65535 ]; } || wrong "$port is not a port"
+matches "$address" "$ip" || wrong "$address is not an address like 192.168.111.111"
+subnet=${subnet:-${address%.*}.0/24}
+matches "$subnet" "$ip/([89]|[12][0-9]|30)" || wrong "$subnet is not a subnet like 192.168.111.0/24"
+size=$((1 << (32 - ${subnet#*/})))
+start=$(number "${subnet%/*}")
+place=$(($(number "$address") - start))
+[ $((start % size)) -eq 0 ] || wrong "$subnet is not a subnet like 192.168.111.0/24"
+[ $((place >= 0 && place < size)) -eq 1 ] || wrong "$address is not in the subnet $subnet"
+[ $((place > 0 && place < size - 1)) -eq 1 ] || wrong "$address cannot be used: it is at an end of $subnet"
+[ "$place" -ne 1 ] || wrong "$address cannot be used: it is the gateway of $subnet"
 
-if [ -z "$engine" ]; then
-    engine=docker
-    if ! is_here docker && is_here podman; then engine=podman; fi
-fi
-is_here "$engine" || die "there is no $engine on this machine; Docker or Podman is needed"
-
-complaints=$(mktemp) || exit 1
-trap 'undo; rm -f "$complaints"' EXIT
-trap 'exit 130' INT
-trap 'exit 143' HUP TERM
-
-engine_answers || die "$engine does not answer: $(reason)"
-"$command"
+[ -n "$engine" ] || { command -v docker || ! command -v podman; } > /dev/null || engine=podman
+engine=${engine:-docker}
+command -v "$engine" > /dev/null || die "there is no $engine on this machine; Docker or Podman is needed"
+# Podman's own image format has no HEALTHCHECK.
+[ "$engine" = docker ] || format=--format=docker
+said=$("$engine" ps --quiet 2>&1) || die "$engine does not answer: $(reason)"
+trap undo EXIT
+trap 'exit 1' HUP INT TERM
+"$command" "$@"

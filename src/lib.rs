@@ -2,19 +2,22 @@
 //!
 //! # The idea
 //!
-//! *The room is a log; a connection is a cursor.* Every line that everyone may see is appended once to one byte ring, the
-//! scrollback, at an absolute position. A connection holds no copy of what it still has to be sent, only a position, and
-//! a short queue of asides: lines for it alone, each due at a position.
+//! *The room is a log; a connection is a cursor.* Whatever everybody can see, who came, what was said, who is called what,
+//! is an entry in one log. What an entry says is appended to one byte ring, the scrollback, at an absolute position. A
+//! connection holds no copy of what it still has to be sent, only a position, and a short queue of asides: lines for it
+//! alone, each due at a position.
 //!
 //! ```text
-//!   what people send                    the room                                what people read
+//!   a line arrives ──> decide ──> propose(entry) ──> apply(entry) ──> scrollback, roster ──> cursors
+//!                      the lobby:                    the room:
+//!                      limits, rights                no clock, no randomness
 //!
-//!   carol ── line ──┐   ┌────────────────────────────────────────────┐
-//!   bob ──── line ──┼──>│ … bob: hi │ carol: hello │ *** dan joined │ end
-//!   dan ──── line ──┘   └─────────────▲──────────────▲───────────────▲
-//!                                     │              │               └── carol, bob: all is written
-//!                                     │              └── dan: the history, then what is new
-//!                                     └── eve reads slowly: nobody waits for her
+//!   ┌────────────────────────────────────────────┐
+//!   │ … bob: hi │ carol: hello │ *** dan joined │ end
+//!   └─────────────▲──────────────▲───────────────▲
+//!                 │              │               └── carol, bob: everything is written
+//!                 │              └── dan: the history, then what is new
+//!                 └── eve reads slowly: nobody waits for her
 //! ```
 //!
 //! Broadcast, history, slow readers, coming back after a break, the transcript: each is only a matter of where a cursor
@@ -28,32 +31,39 @@
 //! | `protocol/line.rs` | bytes in, lines out |
 //! | `protocol/text.rs` | what may be in a line |
 //! | `protocol/name.rs` | what may be a name, and when two names look alike |
-//! | `protocol/command.rs` | `!` commands |
+//! | `protocol/command.rs` | `!` commands, in one table |
 //! | `protocol/notice.rs` | every sentence that the server can say |
 //! | `protocol/received.rs` | how a client reads them |
-//! | [`room`] | who is here and what was said: pure, no socket, no clock, no randomness |
-//! | `room/scrollback.rs` | the log |
-//! | `room/outbox.rs` | the cursor, and the asides |
-//! | `room/pace.rs` | flood control |
-//! | `room/roster.rs` | names and sessions |
-//! | `room/guest.rs` | one connection, as the room sees it |
-//! | `room/limits.rs` | how much there may be of everything |
-//! | `room/mod.rs` | what happens to a connection |
-//! | `room/hearing.rs` | what a line means |
-//! | [`server`] | the only place that knows mio |
+//! | [`room`] | what everybody sees: entries, and what they do. Pure |
+//! | `room/entry.rs` | what may happen to a room |
+//! | `room/mod.rs` | `apply`, the only function that changes it |
+//! | `room/scrollback.rs` | what was said: the ring |
+//! | `room/roster.rs` | who is here, and who may come back |
+//! | `room/session.rs`, `room/place.rs` | the secret of a session; where connections come from |
+//! | [`lobby`] | what is local to one server: connections and their limits. Pure |
+//! | `lobby/client.rs` | one connection |
+//! | `lobby/outbox.rs` | its cursor, and its asides |
+//! | `lobby/mod.rs` | what happens to a connection |
+//! | `lobby/login.rs` | its first line: a name, or a session to resume |
+//! | `lobby/commands.rs` | its other lines |
+//! | `lobby/access.rs`, `lobby/rate_limit.rs` | how many may come; how fast they may send |
+//! | `lobby/backpressure.rs` | slow readers |
+//! | `lobby/limits.rs` | how much there may be of everything |
+//! | `lobby/event.rs` | what an operator wants to know |
+//! | [`server`] | the only place that knows mio, apart from the client's network thread |
 //! | `server/slots.rs` | a slab whose tokens carry a generation |
-//! | `server/connection.rs` | a socket and its readiness |
-//! | `server/exchange.rs` | the turn of the loop, apart from the waiting |
+//! | `server/connection.rs` | a socket, its readiness and its lines |
+//! | `server/reactor.rs` | one turn of the loop, apart from the waiting |
 //! | `server/mod.rs` | the loop |
 //! | `server/listener.rs` | accepting, and what to do when that fails |
 //! | `server/signals.rs` | what the operator asks |
 //! | `server/background.rs` | writing without waiting |
 //! | `server/console.rs` | what the operator sees |
 //! | `server/transcript.rs` | the conversation on disk |
-//! | [`client`] | one mio thread and rustyline; knows nothing of `room` and `server`. Its own front page maps its files |
+//! | [`client`] | one network thread and rustyline; knows nothing of `room`, `lobby` and `server`. Its own front page maps its files |
 //!
-//! Imports run one way: `main` → [`cli`], [`server`], [`client`]; `server` → `room` → `protocol`; `client` → `protocol`.
-//! ARCHITECTURE.md says what was decided, against what, and why; PROTOCOL.md says what is on the wire.
+//! Imports run one way: `main` → [`cli`], [`server`], [`client`]; `server` → `lobby` → `room` → `protocol`; `client` →
+//! `protocol`. ARCHITECTURE.md says what was decided, against what, and why; PROTOCOL.md says what is on the wire.
 
 pub mod cli;
 pub mod client;

@@ -1,9 +1,8 @@
 //! The image and the scripts on a real engine, as people use them: a network, a server, clients at their terminals.
 //!
-//! `GOTCP_TEST_CONTAINERS=docker` (or `podman`) runs it. The Dockerfile's builder image is used where it is there;
-//! where it is not, a stand-in is made of what is installed (tests/support/builder-image.sh) and taken away again.
-//! Everything that is made here is taken away again, and what was there before is not touched: where a network goTCPnet
-//! or a container gotcpserver is there already, the test refuses to run.
+//! `GOTCP_TEST_CONTAINERS=docker` (or `podman`) runs it. If the Dockerfile's builder image is not there, a stand-in is
+//! made of what is installed (tests/support/builder-image.sh). Everything that is made here is removed again, and what
+//! was there before is not touched: if there is a network goTCPnet or a container gotcpserver, the test fails at once.
 #![cfg(unix)]
 
 mod support;
@@ -18,50 +17,53 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use support::pty::{Setup, Terminal};
+use support::skip::skipped;
 use tempfile::TempDir;
 
-/// Time for two clients to come back to a server that was away: each may wait for half a minute before it tries again.
+/// Time for two clients to come back to a server that was away: each may wait half a minute before it tries again.
 const REUNION: Duration = Duration::from_secs(90);
 
-/// Time for anything else to happen that is bound to.
+/// Time for anything else.
 const SOON: Duration = Duration::from_secs(60);
 
+/// With nothing but the scripts and an engine, people chat from containers, from this machine and with plain TCP; what
+/// goes wrong is told in one line; and in the end nothing is left.
 #[test]
-fn a_chatting_network_of_containers() {
+fn people_chat_in_containers() {
     let Some(engine) = env::var("GOTCP_TEST_CONTAINERS").ok().filter(|engine| !engine.is_empty()) else {
-        println!("skipped: GOTCP_TEST_CONTAINERS does not name an engine to test with");
-        return;
+        return skipped("tests/containers.rs: GOTCP_TEST_CONTAINERS does not name an engine");
     };
     let stage = Stage::set(engine);
     let port = free_port();
 
     // With nothing there, nobody can join, and there is nothing to stop.
-    stage.refuses(&["client", "carol"], "dockerbuild: no server runs; ");
-    assert!(stage.script(&["stop"]).out.contains("nothing to stop"));
+    stage.refuses(&["client", "carol"], "dockerbuild: no server is running; ");
+    assert!(stage.script(&["stop"]).out.contains("there is nothing to stop"));
 
     obstacles(&stage, port);
 
-    let server = stage.script(&["server", "--port", &port.to_string()]);
+    let server = stage.script(&["server", &format!("--port={port}"), "--", "--max-line=1000"]);
     assert_eq!(server.code, 0, "{server:?}");
-    assert!(server.out.contains(&format!("the server runs at port {port} of this machine")), "{server:?}");
+    assert!(server.out.contains(&format!("the server is running on port {port} of this machine")), "{server:?}");
     placed_and_confined(&stage);
     image_is_small(&stage);
-    stage.refuses(&["server"], "dockerbuild: a server runs already; ");
-    // A name that no chat accepts is for the client to refuse, and leaves no container.
+    stage.refuses(&["server"], "dockerbuild: the server is already running; ");
+    // The client refuses a bad name, and leaves no container.
     stage.refuses(&["client", "not one"], "gotcp: ");
     assert_eq!(stage.clients(), Vec::<String>::new());
 
     conversation(&stage, port);
     host_names_resolve(&stage);
     becomes_healthy(&stage);
-    rebuild_is_quick(&stage);
+    rebuild_is_quick(&stage, port);
 
     stops_gracefully(&stage);
     assert_eq!(stage.script(&["stop"]).code, 0);
     stage.nothing_is_left();
+    runs_without_the_scripts(&stage);
 }
 
-/// What stands in the way is one line, and nothing half made stays behind.
+/// Whatever is in the way is told in one line, and nothing half made stays.
 fn obstacles(stage: &Stage, port: u16) {
     let taken = free_port();
     let holder = TcpListener::bind(("0.0.0.0", taken)).expect("the port");
@@ -69,16 +71,13 @@ fn obstacles(stage: &Stage, port: u16) {
     drop(holder);
     stage.nothing_is_left();
 
-    stage.engine_does(&["network", "create", "--subnet", "192.168.112.0/24", "goTCPnet"]);
-    stage.refuses(
-        &["server", "--port", &port.to_string()],
-        "goTCPnet is there already, with the subnet 192.168.112.0/24",
-    );
-    assert_eq!(stage.script(&["stop"]).code, 0);
+    stage.refuses(&["server", &format!("--port={port}"), "--", "--no-such-option"], "--no-such-option");
     stage.nothing_is_left();
 
-    // An address that is not in the subnet.
-    stage.refuses(&["server", "--subnet", "10.77.0.0/24", "--port", &port.to_string()], "dockerbuild: cannot ");
+    stage.engine_does(&["network", "create", "--subnet", "192.168.112.0/24", "goTCPnet"]);
+    stage
+        .refuses(&["server", "--port", &port.to_string()], "goTCPnet already exists, with the subnet 192.168.112.0/24");
+    assert_eq!(stage.script(&["stop"]).code, 0);
     stage.nothing_is_left();
 
     if stage.engine == "docker" {
@@ -90,16 +89,18 @@ fn obstacles(stage: &Stage, port: u16) {
     }
 }
 
-/// The server is where it should be, and can do there what it has to and no more.
+/// The server has its address, no privileges, and a log that stays small.
 fn placed_and_confined(stage: &Stage) {
     let of = |format: &str| stage.engine_says(&["container", "inspect", "--format", format, "gotcpserver"]);
     assert_eq!(of("{{.NetworkSettings.Networks.goTCPnet.IPAddress}}"), "192.168.111.111");
     assert_eq!(of("{{.Config.User}}"), "65532:65532");
     assert_eq!(of("{{.HostConfig.ReadonlyRootfs}}"), "true");
+    let log = of("{{json .HostConfig.LogConfig}}");
+    assert!(log.contains("max-size"), "{log}");
     let network = stage.engine_says(&["network", "inspect", "goTCPnet"]);
     assert!(network.contains("\"192.168.111.0/24\""), "{network}");
 
-    // What the kernel says of it counts more than what was asked for.
+    // What the kernel says counts more than what was asked for.
     let pid = of("{{.State.Pid}}");
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("a process");
     let field = |name: &str| {
@@ -112,7 +113,7 @@ fn placed_and_confined(stage: &Stage) {
     assert_eq!(field("NoNewPrivs:"), "1");
 }
 
-/// The image is one layer with one file, and says how it is to be used.
+/// The image is one layer with one file, and says how it is to be used. The builds left no image without a name.
 fn image_is_small(stage: &Stage) {
     let of = |format: &str| stage.engine_says(&["image", "inspect", "--format", format, "gotcp"]);
     let size: u64 = of("{{.Size}}").parse().expect("a number");
@@ -120,12 +121,13 @@ fn image_is_small(stage: &Stage) {
     assert!(size < 5_000_000, "{size} bytes");
     assert_eq!(of("{{len .RootFS.Layers}}"), "1");
     let env = of("{{.Config.Env}}");
-    assert!(env.contains("GOTCP_LISTEN=192.168.111.111:7777 GOTCP_SERVER=192.168.111.111:7777"), "{env}");
+    assert!(env.contains("GOTCP_LISTEN=0.0.0.0:7777 GOTCP_SERVER=192.168.111.111:7777"), "{env}");
     assert_eq!(of("{{.Config.StopSignal}}"), "SIGTERM");
     assert!(of("{{.Config.Labels}}").contains("org.opencontainers.image.title:gotcp"));
+    assert_eq!(stage.images_without_a_name(), "");
 }
 
-/// Two clients at terminals, one of the same name as the first, one from the machine itself, one with no client at all.
+/// Two clients at terminals, a third one with the first one's name, one from this machine, and one that is plain TCP.
 fn conversation(stage: &Stage, port: u16) {
     let mut carol = stage.terminal("carol");
     let mut bob = stage.terminal("bob");
@@ -146,14 +148,17 @@ fn conversation(stage: &Stage, port: u16) {
         bob.wait_for(&format!("carol#{tag}"));
     }
 
-    // From the machine itself, where there is nothing but the port.
+    // From this machine, which has nothing but the port.
     let mut plain = TcpStream::connect(("127.0.0.1", port)).expect("the port");
     plain.set_read_timeout(Some(SOON)).expect("a timeout");
     plain.write_all(b"nora\na word from outside\n").expect("a line");
     carol.wait_for("a word from outside");
     carol.press("we hear you\r");
-    let heard = BufReader::new(&plain).lines().map_while(Result::ok).any(|line| line.ends_with(": we hear you"));
-    assert!(heard, "the server closed");
+    let mut lines = BufReader::new(plain.try_clone().expect("a socket")).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.ends_with(": we hear you")), "the server closed");
+    // The option after `--` has reached the server.
+    plain.write_all(&[b"x".repeat(2000), b"\n".to_vec()].concat()).expect("a line");
+    assert!(lines.any(|line| line == "--- error: a line longer than 1000 bytes was dropped"), "the server closed");
     plain.write_all(b"!exit\n").expect("a line");
 
     let mut hannah = Command::new(env!("CARGO_BIN_EXE_gotcp"))
@@ -167,9 +172,9 @@ fn conversation(stage: &Stage, port: u16) {
     bob.wait_for("a word from the machine");
     assert!(hannah.wait().expect("an end").success());
 
-    // A server that is started anew is found again, and the network was kept for those who wait.
+    // A server that is started again is found again, and the network was kept for the clients that wait.
     let stopped = stage.script(&["stop"]);
-    assert!(stopped.out.contains("goTCPnet stays, because it is still used by gotcpclient"), "{stopped:?}");
+    assert!(stopped.out.contains("keeping goTCPnet, which is still used by gotcpclient"), "{stopped:?}");
     assert_eq!(stage.script(&["server", "--port", &port.to_string()]).code, 0);
     bob.press("here we are again\r");
     let deadline = Instant::now() + REUNION;
@@ -178,7 +183,7 @@ fn conversation(stage: &Stage, port: u16) {
         thread::sleep(Duration::from_millis(100));
     }
 
-    // Whoever leaves takes the container along, and so does whoever just closes the window.
+    // A client that leaves takes its container along, and so does one whose window is closed.
     bob.press("!exit\r");
     assert!(bob.end().success());
     again.hang_up();
@@ -202,7 +207,7 @@ fn host_names_resolve(stage: &Stage) {
 }
 
 fn becomes_healthy(stage: &Stage) {
-    // Podman leaves it to systemd to look regularly, so there it may have to be asked for.
+    // Podman leaves regular health checks to systemd, which may not be there.
     if stage.engine == "podman" {
         stage.engine_does(&["healthcheck", "run", "gotcpserver"]);
     }
@@ -218,24 +223,38 @@ fn becomes_healthy(stage: &Stage) {
     }
 }
 
-/// After an edit, only the program itself is compiled.
-fn rebuild_is_quick(stage: &Stage) {
+/// After an edit, only the program itself is compiled, and again no image without a name is left.
+fn rebuild_is_quick(stage: &Stage, port: u16) {
     let main = stage.sources.path().join("src/main.rs");
     OpenOptions::new().append(true).open(main).and_then(|mut file| file.write_all(b"// An edit.\n")).expect("an edit");
+    stage.engine_does(&["rm", "--force", "gotcpserver"]);
     let start = Instant::now();
-    // As the scripts do it, or Podman would not know the layers again.
-    let format: &[&str] = if stage.engine == "podman" { &["--format", "docker"] } else { &[] };
-    let sources = stage.sources.path().to_str().expect("a plain path");
-    let build = stage.engine(&[&["build"], format, &["--force-rm", "--tag", "gotcp", sources]].concat());
-    let output = String::from_utf8_lossy(&build.stdout).into_owned() + &String::from_utf8_lossy(&build.stderr);
-    // Docker colours what a step says on stderr piece by piece, as it arrives: within a line, too.
-    let output = anstream::adapter::strip_str(&output).to_string();
-    println!("the rebuild took {:?}", start.elapsed());
-    assert!(build.status.success(), "{output}");
+    let server = stage.script(&["server", &format!("--port={port}")]);
+    println!("the rebuild and the start took {:?}", start.elapsed());
+    assert_eq!(server.code, 0, "{server:?}");
+    // Docker colours what a step prints piece by piece, even within a line.
+    let output = anstream::adapter::strip_str(&(server.out + &server.err)).to_string();
     assert!(!output.contains("Compiling clap") && output.contains("Compiling gotcp"), "{output}");
+    assert_eq!(stage.images_without_a_name(), "");
 }
 
-/// Long before an engine loses its patience, which by itself it does after 10 s; a server that is killed has another code.
+/// `docker run gotcp server` alone is a server that others reach through a published port.
+fn runs_without_the_scripts(stage: &Stage) {
+    let publish = format!("{}:7777", free_port());
+    let server = ["run", "--detach", "--rm", "--name", "gotcpserver", "--publish", &publish, "gotcp", "server"];
+    stage.engine_does(&server);
+    let server = format!("127.0.0.1:{}", publish.trim_end_matches(":7777"));
+    let deadline = Instant::now() + SOON;
+    let probe = || Command::new(env!("CARGO_BIN_EXE_gotcp")).args(["client", "--probe", "--server", &server]).status();
+    while !probe().expect("a client").success() {
+        assert!(Instant::now() < deadline, "nobody answers at {server}");
+        thread::sleep(Duration::from_millis(100));
+    }
+    becomes_healthy(stage);
+    stage.engine_does(&["stop", "gotcpserver"]);
+}
+
+/// The server ends by itself, before the engine kills it: then its exit code would be another one.
 fn stops_gracefully(stage: &Stage) {
     stage.engine_does(&["stop", "--time", "5", "gotcpserver"]);
     assert_eq!(stage.engine_says(&["container", "inspect", "--format", "{{.State.ExitCode}}", "gotcpserver"]), "0");
@@ -248,7 +267,7 @@ fn free_port() -> u16 {
     TcpListener::bind(("0.0.0.0", 0)).and_then(|socket| socket.local_addr()).expect("a port").port()
 }
 
-/// The engine, with a copy of the sources to build from, and what is to be taken away in the end.
+/// The engine, with a copy of the sources to build from, and what is to be removed in the end.
 struct Stage {
     engine: String,
     sources: TempDir,
@@ -281,16 +300,16 @@ impl Stage {
             has_stand_in: false,
             earlier: None,
         };
-        for name in ["Cargo.toml", "Cargo.lock", "Dockerfile", ".dockerignore", "dockerbuild.sh", "src"] {
+        for name in ["Cargo.toml", "Cargo.lock", "compare", "Dockerfile", ".dockerignore", "dockerbuild.sh", "src"] {
             let copied = Command::new("cp").arg("-R").arg(here.join(name)).arg(stage.sources.path()).status();
             assert!(copied.expect("cp").success());
         }
-        // Dropped only from here on, so that nothing is taken away that was there before.
+        // Not dropped until it is sure that nothing here was there before.
         let untouched = std::mem::ManuallyDrop::new(stage);
         assert!(untouched.engine(&["ps"]).status.success(), "{} does not answer", untouched.engine);
         for (kind, name) in [("container", "gotcpserver"), ("network", "goTCPnet")] {
             let found = untouched.engine(&[kind, "inspect", name]).status.success();
-            assert!(!found, "a {kind} {name} is there already, and not this test's: it has to go first");
+            assert!(!found, "there is a {kind} {name} already; this test does not touch it, and cannot run beside it");
         }
         stage = std::mem::ManuallyDrop::into_inner(untouched);
         let earlier = stage.engine(&["image", "inspect", "--format", "{{.Id}}", "gotcp"]);
@@ -307,7 +326,7 @@ impl Stage {
 
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(self.sources.path().join("dockerbuild.sh"));
-        command.args(args).args(["--engine", &self.engine]).current_dir(&self.elsewhere).stdin(Stdio::null());
+        command.args(["--engine", &self.engine]).args(args).current_dir(&self.elsewhere).stdin(Stdio::null());
         command
     }
 
@@ -348,6 +367,12 @@ impl Stage {
         names.lines().map(str::to_owned).collect()
     }
 
+    /// The IDs of all images without a name that were made here.
+    fn images_without_a_name(&self) -> String {
+        let label = "label=org.opencontainers.image.title=gotcp";
+        self.engine_says(&["images", "--quiet", "--filter", "dangling=true", "--filter", label])
+    }
+
     fn nothing_is_left(&self) {
         for (kind, name) in [("container", "gotcpserver"), ("network", "goTCPnet")] {
             assert!(!self.engine(&[kind, "inspect", name]).status.success(), "the {kind} {name} is still there");
@@ -373,13 +398,13 @@ impl Drop for Stage {
         }
         self.engine(&["rm", "--force", "gotcpserver"]);
         self.engine(&["network", "rm", "goTCPnet"]);
-        self.engine(&["rmi", "gotcp"]);
+        self.engine(&["rmi", "gotcp", "gotcp-build"]);
         if let Some(earlier) = &self.earlier {
             self.engine(&["tag", earlier, "gotcp"]);
         }
         if self.has_stand_in {
             self.engine(&["rmi", &self.builder]);
-            // What was built in it, and under Podman each layer of the result, is an image too.
+            // With Podman each layer is an image, too.
             for label in ["gotcp.stand-in=true", "org.opencontainers.image.title=gotcp"] {
                 self.engine(&["image", "prune", "--force", "--filter", &format!("label={label}")]);
             }

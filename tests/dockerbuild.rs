@@ -1,5 +1,5 @@
-//! The two scripts, dockerbuild.sh and dockerbuild.ps1, in front of an engine that only pretends: what they ask of it,
-//! what they say to people, and that they are each other's equal. tests/containers.rs has the real engine.
+//! dockerbuild.sh and dockerbuild.ps1 with a fake engine: the commands they give it, what they tell people, and that
+//! the two are alike. tests/containers.rs uses a real engine.
 #![cfg(unix)]
 
 use std::ffi::OsStr;
@@ -17,37 +17,45 @@ const POWERSHELL: &str = include_str!("../dockerbuild.ps1");
 
 const NO_SERVER: Answer = Answer("container inspect", 1, "Error: No such container: gotcpserver");
 const NO_NETWORK: Answer = Answer("network inspect", 1, "Error: No such network: goTCPnet");
-const SERVER: Answer = Answer("container inspect --format {{.State.Running}}", 0, "true");
-const ADDRESS: Answer = Answer("container inspect --format {{.NetworkSettings", 0, "192.168.111.111");
+const SERVER: Answer = Answer("container inspect", 0, "true");
+const ADDRESS: Answer = Answer("container inspect", 0, "192.168.111.111");
 const NETWORK: Answer =
     Answer("network inspect", 0, r#"[ { "IPAM": { "Config": [ { "Subnet": "192.168.111.0/24" } ] } } ]"#);
 const PORT_TAKEN: Answer = Answer(
-    "start",
-    1,
-    "Error response from daemon: driver failed programming external connectivity on endpoint gotcpserver: \
-     Bind for 0.0.0.0:7777 failed: port is already allocated\nError: failed to start containers: gotcpserver",
+    "run",
+    125,
+    "docker: Error response from daemon: driver failed programming external connectivity on endpoint gotcpserver: \
+     Bind for 0.0.0.0:7777 failed: port is already allocated.",
 );
 
+const BUILD_STAGE: &str = "build --force-rm --target build --tag gotcp-build HERE";
 const BUILD: &str = "build --force-rm --tag gotcp HERE";
+const PRUNE: &str = "image prune --force --filter label=org.opencontainers.image.title=gotcp";
 const MAKE_NETWORK: &str = "network create --subnet 192.168.111.0/24 goTCPnet";
-const MAKE_SERVER: &str = "create --name gotcpserver --network goTCPnet --ip 192.168.111.111 --publish 7777:7777 \
-    --env GOTCP_LISTEN=192.168.111.111:7777 --env GOTCP_SERVER=192.168.111.111:7777 --restart unless-stopped \
-    --read-only --cap-drop ALL --security-opt no-new-privileges gotcp server";
-const JOIN: &str = "run --rm --interactive --tty=false --name gotcpclientcarolTAG --network goTCPnet \
-    --env GOTCP_SERVER=192.168.111.111:7777 --env TZ=local-00:00 --no-healthcheck \
-    --read-only --cap-drop ALL --security-opt no-new-privileges gotcp client --no-tag --username=carol#TAG";
+const START: &str = "run --detach --name gotcpserver --network goTCPnet --ip 192.168.111.111 --publish 7777:7777 \
+    --restart unless-stopped --read-only --cap-drop ALL --security-opt no-new-privileges \
+    --log-driver json-file --log-opt max-size=10m --log-opt max-file=3 gotcp server";
+const REMOVE: &str = "rm --force gotcpserver";
+const REMOVE_NETWORK: &str = "network rm goTCPnet";
+const JOIN: &str = "run --rm --interactive --tty=false --name gotcpclientcarolTAG --network goTCPnet --no-healthcheck \
+    --env GOTCP_SERVER=192.168.111.111:7777 --env TZ=local-00:00 --read-only --cap-drop ALL \
+    --security-opt no-new-privileges gotcp client --no-tag --username=carol#TAG";
+const RUNS: &str =
+    "dockerbuild: the server is running on port 7777 of this machine; to watch it: docker logs --follow gotcpserver
+dockerbuild: to join: ME client; to stop the server: ME stop
+";
 
-/// What the engine says to a command that starts so, and its exit code.
+/// What the engine answers to a command that starts like this, and its exit code.
 #[derive(Clone, Copy)]
 struct Answer(&'static str, u8, &'static str);
 
 /// One use of a script.
-struct Case {
-    args: &'static [&'static str],
+struct Case<'a> {
+    args: &'a [&'a str],
     typed: &'static str,
     engines: &'static [&'static str],
     zone: &'static str,
-    answers: Vec<Answer>,
+    answers: &'a [Answer],
 }
 
 /// What came of it.
@@ -60,12 +68,12 @@ struct Outcome {
     changes: Vec<String>,
 }
 
-fn case(args: &'static [&'static str], answers: &[Answer]) -> Case {
-    Case { args, typed: "", engines: &["docker"], zone: "UTC", answers: answers.to_vec() }
+fn case<'a>(args: &'a [&'a str], answers: &'a [Answer]) -> Case<'a> {
+    Case { args, typed: "", engines: &["docker"], zone: "UTC", answers }
 }
 
-impl Case {
-    /// Runs it with the shell script, and with the other one too where there is a PowerShell.
+impl Case<'_> {
+    /// Runs the shell script, and the other one as well where there is a PowerShell.
     fn run(&self) -> Outcome {
         let outcome = self.run_with(OsStr::new("/bin/sh"), "dockerbuild.sh");
         if let Some(pwsh) = find("pwsh") {
@@ -77,22 +85,19 @@ impl Case {
     fn run_with(&self, interpreter: &OsStr, script: &str) -> Outcome {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
         let bin = TempDir::new().expect("a folder for programs");
-        // What the shell script calls besides the engine; its wait for the server is cut short.
-        for tool in
-            ["cat", "cut", "date", "dirname", "grep", "head", "mktemp", "od", "paste", "rm", "sed", "tail", "tr"]
-        {
+        for tool in ["cat", "cut", "date", "dirname", "grep", "head", "od", "paste", "sed", "tail", "tr"] {
             symlink(find(tool).unwrap_or_else(|| panic!("no {tool}")), bin.path().join(tool)).expect("a link");
         }
+        // The wait for the server takes no time.
         program(&bin.path().join("sleep"), "");
         let log = bin.path().join("log");
         for engine in self.engines {
             program(&bin.path().join(engine), &self.engine(&log));
         }
-
         let mut child = Command::new(interpreter)
             .arg(here.join(script))
             .args(self.args)
-            // From another folder, and with no way to a real engine.
+            // From another folder, and without a real engine in reach.
             .current_dir(&bin)
             .env_clear()
             .env("PATH", bin.path())
@@ -103,48 +108,43 @@ impl Case {
             .stderr(Stdio::piped())
             .spawn()
             .expect("a shell");
-        // A script that never reads has closed its end perhaps.
+        // A script that reads nothing may have ended already.
         let _ = child.stdin.take().expect("a pipe").write_all(self.typed.as_bytes());
         let Output { status, stdout, stderr } = child.wait_with_output().expect("an end");
 
         let asked = fs::read_to_string(log).unwrap_or_default();
-        let tag = asked.split_once(" --name gotcpclient").map(|(_, rest)| {
+        let out = String::from_utf8(stdout).expect("UTF-8");
+        let tag = format!("{asked}{out}").split_once(" --name gotcpclient").map(|(_, rest)| {
             let container = rest.split_once(' ').expect("more words").0;
             container[container.len() - 6..].to_owned()
         });
+        if let Some(tag) = &tag {
+            assert!(tag.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')), "{tag}");
+        }
         let plain = |text: &str| {
-            let mut text = text
-                .split(' ')
-                .map(|word| if word.ends_with(script) { "ME" } else { word })
-                .collect::<Vec<_>>()
-                .join(" ");
-            if let Some(tag) = &tag {
-                text = text.replace(tag, "TAG");
-            }
+            let word = |word: &str| if word.ends_with(script) { "ME".to_owned() } else { word.to_owned() };
+            let text = text.split(' ').map(word).collect::<Vec<_>>().join(" ");
+            let text = tag.as_ref().map_or(text.clone(), |tag| text.replace(tag, "TAG"));
             text.replace(here.to_str().expect("a plain path"), "HERE")
         };
-        let looks = ["ps ", "container inspect", "network inspect", "image inspect", "logs ", "exec "];
-        Outcome {
-            code: status.code().expect("an exit code"),
-            out: plain(&String::from_utf8(stdout).expect("UTF-8")),
-            err: plain(&String::from_utf8(stderr).expect("UTF-8")),
-            changes: plain(&asked)
-                .lines()
-                .filter(|line| !looks.iter().any(|look| line.starts_with(look)))
-                .map(str::to_owned)
-                .collect(),
-        }
+        let looks = ["ps ", "container inspect", "network inspect", "logs ", "exec "];
+        let changes = plain(&asked)
+            .lines()
+            .filter(|line| !looks.iter().any(|look| line.starts_with(look)))
+            .map(str::to_owned)
+            .collect();
+        let err = plain(&String::from_utf8(stderr).expect("UTF-8"));
+        Outcome { code: status.code().expect("an exit code"), out: plain(&out), err, changes }
     }
 
-    /// An engine that notes what it is asked, and answers as it is told.
+    /// An engine that writes down its commands and answers as it is told, with a needless warning before.
     fn engine(&self, log: &Path) -> String {
         let mut script = format!("printf '%s\\n' \"$*\" >> '{}'\n", log.display());
-        // Something to say besides, as engines are wont to.
-        script += "case $1 in build | run) ;; *) echo 'warning: Error in some file of settings' >&2 ;; esac\n";
+        script += "case $* in build* | run\\ --rm*) ;; *) echo 'warning: Error in some settings file' >&2 ;; esac\n";
         script += "case \"$*\" in\n";
-        for Answer(start, code, text) in &self.answers {
+        for Answer(start, code, text) in self.answers {
             let stream = if *code == 0 { 1 } else { 2 };
-            writeln!(script, "'{start}'*) printf '%s\\n' '{text}' >&{stream}; exit {code} ;;").expect("memory");
+            writeln!(script, "'{start}'*) printf '%s\\n' '{text}' >&{stream}; exit {code} ;;").expect("a String");
         }
         script + "esac\n"
     }
@@ -160,7 +160,7 @@ fn program(path: &Path, script: &str) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("permissions");
 }
 
-/// Holds one line on the error stream, and nothing else.
+/// The script fails with this exit code and this one line, and has given the engine exactly these commands.
 fn refuses(case: &Case, code: i32, err: &str, changes: &[&str]) {
     let outcome = case.run();
     assert_eq!(outcome.err, format!("dockerbuild: {err}\n"), "{:?}", case.args);
@@ -168,351 +168,256 @@ fn refuses(case: &Case, code: i32, err: &str, changes: &[&str]) {
     assert_eq!(outcome.changes, changes, "{:?}", case.args);
 }
 
+/// The script succeeds, prints this, and has given the engine exactly these commands.
 fn does(case: &Case, out: &str, changes: &[&str]) {
     let outcome = case.run();
     assert_eq!((outcome.code, outcome.err.as_str(), outcome.out.as_str()), (0, "", out), "{:?}", case.args);
     assert_eq!(outcome.changes, changes, "{:?}", case.args);
 }
 
-const RUNS: &str =
-    "dockerbuild: the server runs at port 7777 of this machine; to watch it: docker logs --follow gotcpserver
-dockerbuild: to join it: ME client; to end it: ME stop
-";
-
+/// `server` builds the image, and creates the network if there is none. A server that has ended is replaced.
 #[test]
-fn server_makes_what_is_not_there() {
-    does(&case(&["server"], &[NO_SERVER, NO_NETWORK]), RUNS, &[BUILD, MAKE_NETWORK, MAKE_SERVER, "start gotcpserver"]);
-    does(&case(&["server"], &[NO_SERVER, NETWORK]), RUNS, &[BUILD, MAKE_SERVER, "start gotcpserver"]);
-}
-
-#[test]
-fn server_replaces_one_that_has_ended() {
+fn server_creates_what_is_missing() {
+    let all = [BUILD_STAGE, BUILD, PRUNE, MAKE_NETWORK, START];
+    does(&case(&["server"], &[NO_SERVER, NO_NETWORK]), RUNS, &all);
+    does(&case(&["server"], &[NO_SERVER, NETWORK]), RUNS, &[BUILD_STAGE, BUILD, PRUNE, START]);
     let ended = Answer(SERVER.0, 0, "false");
-    let changes = [BUILD, "rm --force gotcpserver", MAKE_SERVER, "start gotcpserver"];
-    does(&case(&["server"], &[ended, NETWORK]), RUNS, &changes);
+    does(&case(&["server"], &[ended, NETWORK]), RUNS, &[BUILD_STAGE, BUILD, PRUNE, REMOVE, START]);
 }
 
+/// Address, subnet and port can be chosen, with a space or an equals sign; all that follows `--` goes to the server.
 #[test]
-fn another_address_port_and_subnet_are_options() {
-    let outcome = case(&["server", "--address", "10.1.2.3", "--port", "9000"], &[NO_SERVER, NO_NETWORK]).run();
-    assert_eq!(outcome.changes[1], "network create --subnet 10.1.2.0/24 goTCPnet");
-    let expected = MAKE_SERVER.replace("192.168.111.111", "10.1.2.3").replace("--publish 7777", "--publish 9000");
-    assert_eq!(outcome.changes[2], expected);
-    assert!(outcome.out.contains("at port 9000 of"), "{}", outcome.out);
+fn server_takes_options() {
+    let nothing = [NO_SERVER, NO_NETWORK];
+    for args in
+        [&["server", "--address=10.1.2.3", "--port=9000"][..], &["server", "--address", "10.1.2.3", "--port", "9000"]]
+    {
+        let network = MAKE_NETWORK.replace("192.168.111", "10.1.2");
+        let start = START.replace("192.168.111.111", "10.1.2.3").replace("--publish 7777", "--publish 9000");
+        let out = RUNS.replace("7777", "9000");
+        does(&case(args, &nothing), &out, &[BUILD_STAGE, BUILD, PRUNE, &network, &start]);
+    }
+    let outcome = case(&["server", "--address", "10.1.2.3", "--subnet", "10.1.0.0/16"], &nothing).run();
+    assert_eq!(outcome.changes[3], "network create --subnet 10.1.0.0/16 goTCPnet");
 
-    let outcome = case(&["server", "--address", "10.1.2.3", "--subnet", "10.1.0.0/16"], &[NO_SERVER, NO_NETWORK]).run();
-    assert_eq!(outcome.changes[1], "network create --subnet 10.1.0.0/16 goTCPnet");
+    let start = format!("{START} --rate 0 -qq --port 1 --help");
+    let args = ["server", "--", "--rate", "0", "-qq", "--port", "1", "--help"];
+    does(&case(&args, &nothing), RUNS, &[BUILD_STAGE, BUILD, PRUNE, MAKE_NETWORK, &start]);
 }
 
+/// A client joins the server that is running, whatever its address, and is told the local time zone: so far east of
+/// UTC, which POSIX writes with a minus.
 #[test]
-fn client_follows_the_server_to_another_address() {
+fn client_joins_the_server() {
+    does(&case(&["client", "carol"], &[ADDRESS]), "", &[JOIN]);
     let elsewhere = Answer(ADDRESS.0, 0, "10.1.2.3");
     does(&case(&["client", "carol"], &[elsewhere]), "", &[&JOIN.replace("192.168.111.111", "10.1.2.3")]);
-}
-
-/// A dry run shows the commands, ready to be typed, and gives none of them.
-#[test]
-fn dry_run_only_shows() {
-    let shown = |commands: &[&str]| commands.iter().fold(String::new(), |text, line| text + "docker " + line + "\n");
-    does(
-        &case(&["server", "--dry-run"], &[NO_SERVER, NO_NETWORK]),
-        &shown(&[BUILD, MAKE_NETWORK, MAKE_SERVER, "start gotcpserver"]),
-        &[],
-    );
-    does(
-        &case(&["--dry-run", "stop"], &[SERVER, NETWORK]),
-        &shown(&["stop gotcpserver", "rm --force gotcpserver", "network rm goTCPnet"]),
-        &[],
-    );
-
-    let outcome = case(&["client", "--dry-run", "carol"], &[ADDRESS]).run();
-    let username = outcome.out.split(" --no-tag ").nth(1).expect("a username");
-    let tag = username.trim_end().trim_end_matches('\'').rsplit('#').next().expect("a tag");
-    assert_eq!(
-        outcome.out.replace(tag, "TAG"),
-        shown(&[&JOIN.replace("--username=carol#TAG", "'--username=carol#TAG'")])
-    );
-}
-
-#[test]
-fn podman_serves_where_docker_is_absent() {
-    let mut case = case(&["server"], &[NO_SERVER, NO_NETWORK]);
-    case.engines = &["podman"];
-    let build = BUILD.replace("build", "build --format docker");
-    let changes = [build.as_str(), MAKE_NETWORK, MAKE_SERVER, "start gotcpserver"];
-    does(&case, &RUNS.replace("docker logs", "podman logs"), &changes);
-
-    case.args = &["server", "--engine", "docker"];
-    refuses(&case, 1, "there is no docker on this machine; Docker or Podman is needed", &[]);
-
-    // With both at hand it is Docker, or the one that is named.
-    case.engines = &["docker", "podman"];
-    case.args = &["server"];
-    assert_eq!(case.run().changes[0], BUILD);
-    case.args = &["server", "--engine", "podman"];
-    assert_eq!(case.run().changes[0], build);
-}
-
-#[test]
-fn client_asks_for_a_name_that_is_not_given() {
-    let mut case = case(&["client"], &[ADDRESS]);
-    case.typed = "carol\n";
-    let outcome = case.run_with(OsStr::new("/bin/sh"), "dockerbuild.sh");
-    assert_eq!((outcome.code, outcome.out.as_str()), (0, "Your name: "));
-    assert_eq!(outcome.changes, [JOIN]);
-
-    case.typed = "";
-    let outcome = case.run_with(OsStr::new("/bin/sh"), "dockerbuild.sh");
-    assert_eq!((outcome.code, outcome.err.as_str()), (1, "dockerbuild: nobody joins without a name\n"));
-}
-
-/// A client shows the time of the machine that it runs on: so far east of UTC, which POSIX writes with a minus.
-#[test]
-fn clients_are_told_the_time_zone() {
     for (zone, told) in [("India-5:30", "local-05:30"), ("Newfoundland3:30", "local+03:30")] {
-        let mut case = case(&["client", "carol"], &[ADDRESS]);
-        case.zone = zone;
+        let case = Case { zone, ..case(&["client", "carol"], &[ADDRESS]) };
         let outcome = case.run_with(OsStr::new("/bin/sh"), "dockerbuild.sh");
         assert_eq!(outcome.changes, [JOIN.replace("local-00:00", told)]);
     }
 }
 
-/// Two clients of one name are two containers, and two people in the chat.
+/// A name that is not given is asked for.
+#[test]
+fn client_asks_for_a_name() {
+    let run = |typed| Case { typed, ..case(&["client"], &[ADDRESS]) }.run_with(OsStr::new("/bin/sh"), "dockerbuild.sh");
+    let outcome = run("carol\n");
+    assert_eq!((outcome.code, outcome.out.as_str()), (0, "Your name: "));
+    assert_eq!(outcome.changes, [JOIN]);
+    let outcome = run("");
+    assert_eq!((outcome.code, outcome.err.as_str()), (1, "dockerbuild: joining takes a name\n"));
+}
+
+/// Two clients with the same name are two containers, and two people in the chat.
 #[test]
 fn each_client_has_its_own_digits() {
-    let containers = || {
-        let outcome =
-            case(&["client", "carol", "--dry-run"], &[ADDRESS]).run_with(OsStr::new("/bin/sh"), "dockerbuild.sh");
-        outcome.out.split(' ').find(|word| word.starts_with("gotcpclientcarol")).expect("a container").to_owned()
+    let folder = TempDir::new().expect("a folder");
+    program(&folder.path().join("docker"), "echo 192.168.111.111");
+    let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").expect("a search path"));
+    let container = || {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("dockerbuild.sh");
+        let output = Command::new(script).args(["client", "carol", "--dry-run"]).env("PATH", &path).output();
+        let out = String::from_utf8(output.expect("a script").stdout).expect("UTF-8");
+        out.split(' ').find(|word| word.starts_with("gotcpclientcarol")).expect("a container").to_owned()
     };
-    let (one, other) = (containers(), containers());
-    assert_eq!(one.len(), "gotcpclientcarol".len() + 6);
-    assert!(one["gotcpclientcarol".len()..].bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')), "{one}");
-    assert_ne!(one, other);
+    assert_ne!(container(), container());
 }
 
-/// A name of any script is passed on as it is; the container's name keeps of it what such a name may hold.
+/// Any name is passed on as it is; the container's name keeps the characters that are allowed there. If the client
+/// refuses a name, its message and exit code are the script's.
 #[test]
-fn container_names_hold_what_they_may() {
+fn any_name_is_passed_on() {
     for (name, plain) in [("Зоя", ""), ("zoë-2", "zo-2"), ("a/b $c;d", "abcd"), ("x.y_z", "x.y_z")] {
-        let mut case = case(&["client"], &[ADDRESS]);
-        let args: &'static [&'static str] = Box::leak(Box::new(["client", name]));
-        case.args = args;
-        let outcome = case.run();
-        assert_eq!(outcome.changes, [JOIN.replace("=carol", &format!("={name}")).replace("carol", plain)]);
+        let join = JOIN.replace("=carol", &format!("={name}")).replace("carol", plain);
+        does(&case(&["client", name], &[ADDRESS]), "", &[&join]);
     }
+    let outcome = case(&["client", "carol"], &[ADDRESS, Answer("run", 2, "gotcp: bad name")]).run();
+    assert_eq!((outcome.code, outcome.err.as_str()), (2, "gotcp: bad name\n"));
 }
 
+/// `stop` removes what `server` created, and keeps a network that others use.
 #[test]
-fn client_builds_an_image_that_is_not_there() {
-    let no_image = Answer("image inspect", 1, "Error: No such image: gotcp");
-    does(&case(&["client", "carol"], &[ADDRESS, no_image]), "", &[BUILD, JOIN]);
-}
-
-/// What the client itself has against a name is its own to say, and its exit code is the script's.
-#[test]
-fn the_clients_exit_code_is_passed_on() {
-    refuses_with_output(
-        &case(&["client", "carol"], &[ADDRESS, Answer("run", 2, "gotcp: bad name")]),
-        2,
-        "gotcp: bad name\n",
-    );
-}
-
-fn refuses_with_output(case: &Case, code: i32, err: &str) {
-    let outcome = case.run();
-    assert_eq!((outcome.code, outcome.err.as_str()), (code, err));
-}
-
-#[test]
-fn stop_takes_down_what_server_put_up() {
-    does(
-        &case(&["stop"], &[SERVER, NETWORK]),
-        "",
-        &["stop gotcpserver", "rm --force gotcpserver", "network rm goTCPnet"],
-    );
-    does(&case(&["stop"], &[NO_SERVER, NETWORK]), "", &["network rm goTCPnet"]);
-    does(&case(&["stop"], &[NO_SERVER, NO_NETWORK]), "dockerbuild: nothing to stop\n", &[]);
-}
-
-#[test]
-fn stop_leaves_a_network_that_others_use() {
+fn stop_removes_what_server_created() {
+    does(&case(&["stop"], &[SERVER, NETWORK]), "", &["stop gotcpserver", REMOVE, REMOVE_NETWORK]);
+    does(&case(&["stop"], &[NO_SERVER, NETWORK]), "", &[REMOVE_NETWORK]);
+    does(&case(&["stop"], &[NO_SERVER, NO_NETWORK]), "dockerbuild: there is nothing to stop\n", &[]);
     let users = Answer("ps --all", 0, "gotcpclientcarol0b9189\ngotcpserver\ngotcpclientbob77a1f0");
-    does(
-        &case(&["stop"], &[SERVER, NETWORK, users]),
-        "dockerbuild: goTCPnet stays, because it is still used by gotcpclientcarol0b9189 gotcpclientbob77a1f0\n",
-        &["stop gotcpserver", "rm --force gotcpserver"],
-    );
+    let kept = "dockerbuild: keeping goTCPnet, which is still used by gotcpclientcarol0b9189 gotcpclientbob77a1f0\n";
+    does(&case(&["stop"], &[SERVER, NETWORK, users]), kept, &["stop gotcpserver", REMOVE]);
 }
 
-/// Whatever stands in the way is one line, and what was begun is taken back.
+/// A dry run shows the commands so that they can be typed, and runs none of them.
 #[test]
-fn what_goes_wrong_is_one_line_and_leaves_nothing() {
-    let server = &["server"];
-    refuses(&case(server, &[SERVER]), 1, "a server runs already; ME stop ends it", &[]);
-    refuses(&case(&["client", "carol"], &[NO_SERVER]), 1, "no server runs; ME server starts one", &[]);
-    refuses(
-        &case(
-            server,
-            &[Answer("ps", 1, "Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?")],
-        ),
-        1,
-        "docker does not answer: Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?",
-        &[],
-    );
+fn dry_run_only_shows() {
+    let shown = |commands: &[&str]| commands.iter().fold(String::new(), |text, line| text + "docker " + line + "\n");
+    let all = shown(&[BUILD_STAGE, BUILD, PRUNE, MAKE_NETWORK, START]);
+    does(&case(&["server", "--dry-run"], &[NO_SERVER, NO_NETWORK]), &all, &[]);
+    let all = shown(&["stop gotcpserver", REMOVE, REMOVE_NETWORK]);
+    does(&case(&["--dry-run", "stop"], &[SERVER, NETWORK]), &all, &[]);
+    let all = shown(&[&JOIN.replace("--username=carol#TAG", "'--username=carol#TAG'")]);
+    does(&case(&["client", "--dry-run", "carol"], &[ADDRESS]), &all, &[]);
+}
+
+/// Podman is used where there is no Docker, or where it is asked for.
+#[test]
+fn podman_does_as_well() {
+    let nothing = [NO_SERVER, NO_NETWORK];
+    let with_podman = |build: &str| build.replace("build --force", "build --format=docker --force");
+    let [stage, build] = [BUILD_STAGE, BUILD].map(with_podman);
+    let changes = [stage.as_str(), &build, PRUNE, MAKE_NETWORK, START];
+    let podman = Case { engines: &["podman"], ..case(&["server"], &nothing) };
+    does(&podman, &RUNS.replace("docker logs", "podman logs"), &changes);
+    let no_docker = Case { args: &["server", "--engine", "docker"], ..podman };
+    refuses(&no_docker, 1, "there is no docker on this machine; Docker or Podman is needed", &[]);
+
+    let both = Case { engines: &["docker", "podman"], ..case(&["server"], &nothing) };
+    assert_eq!(both.run().changes[0], BUILD_STAGE);
+    assert_eq!(Case { args: &["server", "--engine=podman"], ..both }.run().changes[0], stage);
+}
+
+/// Whatever is in the way is told in one line, and nothing that was created for it stays.
+#[test]
+fn failures_are_one_line_and_leave_nothing() {
+    let server: &[&str] = &["server"];
+    let nothing = |answer| [NO_SERVER, NO_NETWORK, answer];
+    refuses(&case(server, &[SERVER]), 1, "the server is already running; to stop it: ME stop", &[]);
+    refuses(&case(&["client", "carol"], &[NO_SERVER]), 1, "no server is running; to start one: ME server", &[]);
+    let away = "Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?";
+    refuses(&case(server, &[Answer("ps", 1, away)]), 1, &format!("docker does not answer: {away}"), &[]);
     refuses(
         &case(server, &[NO_SERVER, Answer(NETWORK.0, 0, r#"[ { "subnet": "10.0.0.0/8" } ]"#)]),
         1,
-        "goTCPnet is there already, with the subnet 10.0.0.0/8; ME stop removes it, --address and --subnet fit it",
+        "goTCPnet already exists, with the subnet 10.0.0.0/8; remove it with ME stop, or give an --address in it",
         &[],
     );
-    let outcome = case(server, &[NO_SERVER, NO_NETWORK, Answer("build", 1, "no such image")]).run();
-    assert_eq!(outcome.err, "no such image\ndockerbuild: the image could not be built; the lines above say why\n");
-    assert_eq!((outcome.code, outcome.changes), (1, vec![BUILD.to_owned()]));
+    let outcome = case(server, &nothing(Answer(BUILD_STAGE.split_at(20).0, 1, "no such image"))).run();
+    assert_eq!(outcome.err, "no such image\ndockerbuild: cannot build the image\n");
+    assert_eq!((outcome.code, outcome.changes), (1, vec![BUILD_STAGE.to_owned()]));
+    let built = [BUILD_STAGE, BUILD, PRUNE];
     refuses(
-        &case(
-            server,
-            &[NO_SERVER, NO_NETWORK, Answer("network create", 1, "Error response from daemon: Pool overlaps")],
-        ),
+        &case(server, &nothing(Answer("network create", 1, "Error response from daemon: Pool overlaps"))),
         1,
-        "cannot make goTCPnet with the subnet 192.168.111.0/24: Pool overlaps",
-        &[BUILD, MAKE_NETWORK],
+        "cannot create goTCPnet with the subnet 192.168.111.0/24: Pool overlaps",
+        &[&built[..], &[MAKE_NETWORK]].concat(),
     );
-    refuses(
-        &case(server, &[NO_SERVER, NO_NETWORK, Answer("create", 1, "Error: no room")]),
-        1,
-        "cannot make the server: no room",
-        &[BUILD, MAKE_NETWORK, MAKE_SERVER, "network rm goTCPnet"],
-    );
-    let taken = "port 7777 of this machine is taken, or not yours to take; choose another with --port";
-    let undone =
-        [BUILD, MAKE_NETWORK, MAKE_SERVER, "start gotcpserver", "rm --force gotcpserver", "network rm goTCPnet"];
-    refuses(&case(server, &[NO_SERVER, NO_NETWORK, PORT_TAKEN]), 1, taken, &undone);
+    let undone = [&built[..], &[MAKE_NETWORK, START, REMOVE, REMOVE_NETWORK]].concat();
+    let no_room = nothing(Answer("run", 125, "Error: no room"));
+    refuses(&case(server, &no_room), 1, "cannot start the server: no room", &undone);
+    let taken = "port 7777 of this machine is taken; choose another with --port";
+    refuses(&case(server, &nothing(PORT_TAKEN)), 1, taken, &undone);
     // A network that was there before stays.
-    let undone = [BUILD, MAKE_SERVER, "start gotcpserver", "rm --force gotcpserver"];
+    let undone = [&built[..], &[START, REMOVE]].concat();
     refuses(&case(server, &[NO_SERVER, NETWORK, PORT_TAKEN]), 1, taken, &undone);
-    refuses(
-        &case(server, &[NO_SERVER, NETWORK, Answer("exec", 1, ""), Answer("logs", 0, "gotcp: cannot listen")]),
-        1,
-        "the server does not answer: gotcp: cannot listen",
-        &undone,
-    );
+    let silent = [NO_SERVER, NETWORK, Answer("exec", 1, ""), Answer("logs", 0, "gotcp: cannot listen")];
+    refuses(&case(server, &silent), 1, "the server does not answer: gotcp: cannot listen", &undone);
 }
 
+/// Wrong usage is told in one line, before the engine is asked for anything.
 #[test]
-fn wrong_words_are_one_line() {
-    let wrong: &[(&'static [&'static str], &str)] = &[
+fn wrong_usage_is_one_line() {
+    let wrong: &[(&[&str], &str)] = &[
         (&[], "say what to do: server, client or stop"),
-        (&["frob"], "there is no frob, only server, client and stop"),
-        (&["server", "--frob"], "there is no option --frob"),
+        (&["frob"], "say what to do: server, client or stop"),
+        (&["server", "--frob"], "there is no option --frob; options for gotcp server itself come after '--'"),
         (&["server", "--port"], "--port needs a value"),
         (&["server", "--port", "0"], "0 is not a port"),
         (&["server", "--port", "65536"], "65536 is not a port"),
         (&["server", "--port", "http"], "http is not a port"),
         (&["server", "--address", "here"], "here is not an address like 192.168.111.111"),
+        (&["server", "--address=10.1.2.256"], "10.1.2.256 is not an address like 192.168.111.111"),
+        (&["server", "--address=10.1.2.010"], "10.1.2.010 is not an address like 192.168.111.111"),
+        (&["server", "--address="], " is not an address like 192.168.111.111"),
+        (&["server", "--address", "10.1.2.1"], "10.1.2.1 cannot be used: it is the gateway of 10.1.2.0/24"),
+        (&["server", "--address", "10.1.2.0"], "10.1.2.0 cannot be used: it is at an end of 10.1.2.0/24"),
+        (&["server", "--address", "10.1.2.255"], "10.1.2.255 cannot be used: it is at an end of 10.1.2.0/24"),
+        (&["server", "--subnet", "10.1.0.0/16"], "192.168.111.111 is not in the subnet 10.1.0.0/16"),
+        (&["server", "--subnet", "200.0.0.0/8"], "192.168.111.111 is not in the subnet 200.0.0.0/8"),
         (&["server", "--subnet", "all"], "all is not a subnet like 192.168.111.0/24"),
+        (&["server", "--subnet", "10.1.2.0/31"], "10.1.2.0/31 is not a subnet like 192.168.111.0/24"),
+        (&["server", "--subnet", "10.1.2.3/24"], "10.1.2.3/24 is not a subnet like 192.168.111.0/24"),
         (&["server", "--engine", "train"], "train is neither docker nor podman"),
-        (&["server", "twice"], "server has no use for twice"),
-        (&["client", "carol", "bob"], "client has no use for bob"),
-        (&["client", "--port", "9000"], "--port is for server alone"),
-        (&["stop", "--address", "10.1.2.3"], "--address is for server alone"),
+        (&["server", "twice"], "unexpected argument twice"),
+        (&["client", "carol", "bob"], "unexpected argument bob"),
+        (&["client", "--port", "9000"], "--port is for server only"),
+        (&["client", "carol", "--", "--no-bell"], "'--' is for server only"),
+        (&["stop", "--address=10.1.2.3"], "--address is for server only"),
     ];
     for (args, err) in wrong {
-        refuses(&case(args, &[]), 2, &format!("{err} (see ME -h)"), &[]);
+        refuses(&case(args, &[Answer("", 1, "it was asked")]), 2, &format!("{err} (see ME -h)"), &[]);
     }
 }
 
+/// Help needs no engine.
 #[test]
 fn help_needs_no_engine() {
-    for args in [&["-h"], &["--help"]] {
-        let mut case = case(args, &[]);
-        case.engines = &[];
-        let outcome = case.run();
+    for arg in ["-h", "--help"] {
+        let outcome = Case { engines: &[], ..case(&[arg], &[]) }.run();
         assert_eq!((outcome.code, outcome.err.as_str()), (0, ""));
-        for word in ["ME server ", "ME client [NAME] ", "ME stop ", "--address", "--port", "--dry-run"] {
+        for word in ["ME server ", "ME client [NAME] ", "ME stop ", "--address", "--port", "'--'", "--dry-run"] {
             assert!(outcome.out.contains(word), "no {word} in {}", outcome.out);
         }
     }
 }
 
-/// Without a PowerShell to run it, its script can still be held to the other one: the same help; the same functions
-/// that ask the engine, word for word; and in each of the larger functions the same steps and sentences in the same
-/// order.
+/// Even where no PowerShell can run it, dockerbuild.ps1 has the same help as dockerbuild.sh, the same functions, and in
+/// the same order the same commands for the engine and the same sentences for people.
 #[test]
-fn the_powershell_script_reads_as_the_shell_script_does() {
-    let help = |script: &str, start: &str, end: &str| between(script, start, end).to_owned();
+fn the_two_scripts_read_alike() {
+    let help = |script: &'static str, start, end| {
+        let text = script.split_once(start).expect("a start").1;
+        text.split_once(end).expect("an end").0
+    };
     assert_eq!(help(POWERSHELL, "@\"\n", "\"@"), help(SHELL, "<< END\n", "END\n"));
 
-    let shell = functions(&SHELL.replace("\\\n", ""));
-    let powershell = functions(&POWERSHELL.replace("`\n", ""));
-    let words = |body: &str| body.split_whitespace().collect::<Vec<_>>().join(" ");
-    let asks = |all: &[(String, String)]| -> Vec<(String, String)> {
-        all.iter()
-            .map(|(name, body)| (name.clone(), words(body)))
-            .filter(|(_, body)| {
-                ["ask ", "tell ", "run "].iter().any(|verb| body.starts_with(&format!("{verb}\"$engine\"")))
-            })
-            .collect()
-    };
-    assert_eq!(asks(&powershell), asks(&shell));
-    let steps: Vec<_> = asks(&shell).into_iter().map(|(name, _)| name).collect();
-    assert!(steps.len() > 15, "{steps:?}");
-
-    for name in ["server", "client", "stop", "build", "wait_for_server", "undo"] {
-        let story = |all: &[(String, String)]| {
-            let (_, body) = all.iter().find(|(found, _)| found == name).unwrap_or_else(|| panic!("no function {name}"));
-            story(body, &steps)
-        };
-        assert_eq!(story(&powershell), story(&shell), "in {name}");
-    }
-
-    let main = |script: &str| script.rsplit("# ----").next().expect("a last part").to_owned();
-    assert_eq!(story(&main(POWERSHELL), &steps), story(&main(SHELL), &steps));
-    for option in ["-h", "--help", "--dry-run", "--address", "--subnet", "--port", "--engine"] {
-        assert!(main(SHELL).contains(option) && main(POWERSHELL).contains(&format!("'{option}'")), "{option}");
-    }
-    // Old PowerShells take a script without a mark for one in the local code page.
+    let shell =
+        story(&SHELL.replace("\\\n", " ").replace("\"$@\"", "@options").replace("${format:+\"$format\"}", "@format"));
+    let powershell = story(&POWERSHELL.replace("`\n", " "));
+    assert_eq!(powershell, shell);
+    assert!(shell.len() > 50, "{shell:#?}");
+    // Windows PowerShell reads a script without a byte order mark in the local code page.
     assert!(POWERSHELL.is_ascii());
 }
 
-fn between<'a>(text: &'a str, start: &str, end: &str) -> &'a str {
-    let text = &text[text.find(start).unwrap_or_else(|| panic!("no {start}")) + start.len()..];
-    &text[..text.find(end).unwrap_or_else(|| panic!("no {end}"))]
-}
-
-/// The functions of a script of either kind, which both end in a brace at the start of a line.
-fn functions(script: &str) -> Vec<(String, String)> {
-    let mut functions = Vec::new();
-    let mut lines = script.lines();
-    while let Some(line) = lines.next() {
-        let Some(head) = line.strip_suffix(" {").filter(|head| !head.starts_with([' ', '$', '#'])) else { continue };
-        let name = head.trim_start_matches("function ").split('(').next().expect("a name");
-        let body: Vec<_> = lines.by_ref().take_while(|line| *line != "}").collect();
-        functions.push((name.to_owned(), body.join("\n")));
-    }
-    functions
-}
-
-/// The steps that a function takes and the sentences that it says, in order, without what differs between the
-/// languages.
-fn story(body: &str, steps: &[String]) -> Vec<String> {
+/// The calls of the functions that speak to the engine or to people, with their arguments, in order.
+fn story(script: &str) -> Vec<String> {
     let mut story = Vec::new();
-    for line in body.lines().map(str::trim).filter(|line| !line.starts_with('#')) {
-        let mut rest = line;
-        while !rest.is_empty() {
-            let word_end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
-            let (word, after) = rest.split_at(word_end);
-            if steps.iter().any(|step| step == word) || word == "build" || word == "wait_for_server" {
-                story.push(word.to_owned());
-            } else if ["say", "die", "wrong"].contains(&word) && after.starts_with(" \"") {
-                let sentence = between(after, "\"", "\"");
-                story.push(format!("{word} {sentence}"));
-                rest = &after[sentence.len() + 3..];
-                continue;
+    for line in script.lines().map(str::trim).filter(|line| !line.starts_with(['#', 'f'])) {
+        for verb in ["look", "tell", "must", "run", "say", "die", "wrong"] {
+            for (at, _) in line.match_indices(&format!("{verb} ")) {
+                let is_call = at == 0 || line[..at].ends_with([' ', '(']) && !line[..at].contains("() {");
+                let rest = &line[at..];
+                if !is_call || rest.contains("\"$1") || rest.contains("$what") {
+                    continue;
+                }
+                let end = [") {", ") ", " }", ")}", " ||", "; then", "; do", ")) {", ";"];
+                let quoted = |at: usize| rest[..at].matches('"').count() % 2 == 1;
+                let end =
+                    end.iter().flat_map(|end| rest.match_indices(end)).map(|(at, _)| at).filter(|&at| !quoted(at));
+                let call = &rest[..end.min().unwrap_or(rest.len())];
+                story.push(call.trim_end_matches(')').split_whitespace().collect::<Vec<_>>().join(" "));
             }
-            let mut skip = after.chars();
-            skip.next();
-            rest = skip.as_str();
         }
     }
     story

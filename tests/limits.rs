@@ -472,7 +472,7 @@ fn whispers_to_one_who_is_behind_are_freed() {
         let mut count = 0_u64;
         while stopped.try_recv() == Err(TryRecvError::Empty) {
             count += u64::from(victim.line().starts_with("--- [w"));
-            if count % 4 == 0 {
+            if count.is_multiple_of(4) {
                 thread::sleep(Duration::from_millis(1));
             }
         }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use support::network::Host;
 use support::peer::{Peer, WELCOME};
 use support::server::Server;
+use support::skip::skipped;
 
 /// Of IPv6 a whole /64 counts as one address, for that is what one site has; the next /64 is another one.
 #[test]
@@ -81,5 +82,5 @@ fn is_noticed(here: &Host, there: &Host, quiet: Duration) {
 }
 
 fn skip() {
-    eprintln!("skipped: this needs `ip` and the right to make network namespaces");
+    skipped("tests/network.rs: this needs `ip` and the right to make network namespaces");
 }

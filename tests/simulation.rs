@@ -534,7 +534,7 @@ impl World {
         }
         self.settle();
         assert!(self.reactor.is_empty(), "{} connections are left over", self.reactor.len());
-        assert_eq!(self.reactor.lobby.room().roster().len(), 0);
+        assert_eq!(self.reactor.lobby.room().roster().online(), 0);
         for (name, (stay, _)) in &self.stays {
             assert_ne!(*stay, Stay::Here, "{name}");
         }

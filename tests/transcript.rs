@@ -14,6 +14,8 @@ use std::time::{Duration, SystemTime};
 use nix::sys::signal::Signal;
 use support::peer::{WELCOME, retry};
 use support::server::Server;
+#[cfg(target_os = "linux")]
+use support::skip::skipped;
 
 /// Every public line is in there with the second at which it was said, in UTC, and nothing that was said in private.
 /// Nobody but its owner may read the file.
@@ -176,7 +178,7 @@ fn a_failing_disk_is_survived() {
 fn a_full_disk_is_survived() {
     let folder = tempfile::tempdir().unwrap();
     let Some(disk) = SmallDisk::mount(folder.path()) else {
-        eprintln!("skipped: this needs the right to mount a file system");
+        skipped("tests/transcript.rs: this needs the right to mount a file system");
         return;
     };
     let ballast = folder.path().join("ballast");

@@ -1,8 +1,8 @@
 //! The floor: a loop that does nothing but the same reads and writes of the same bytes.
 //!
-//! One ring that all share, and per turn one write to each connection of all that is new to it. What is read goes into
-//! the ring as it is, up to the last whole line: no names, no limits, nobody is told anything, nobody is let go. It is
-//! what the kernel charges for the work that a chat server cannot avoid.
+//! All connections share one ring, and in each turn a connection is written all that is new to it. What is read goes
+//! into the ring as it is, up to the last whole line: no names, no limits, no notices, no disconnects. That is the cost
+//! of the kernel alone, for work that a chat server cannot avoid.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -13,23 +13,23 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 
 const LISTENER: Token = Token(usize::MAX);
-/// As in the server that is compared with it: the ring, and what one connection is read in one turn.
+/// As in the server that is compared with it: the size of the ring, and what is read from a connection in one turn.
 const RING: usize = 8 * 1024 * 1024;
 const READ: usize = 64 * 1024;
-/// No more is read while some reader is this far behind.
-const BRAKE: u64 = RING as u64 / 2;
+/// Nothing more is read while a reader is this far behind.
+const MAX_LAG: u64 = RING as u64 / 2;
 
 struct Connection {
     socket: TcpStream,
-    /// Where it has read to; nothing, as long as it has said nothing.
+    /// How far it has been written; `None` until it has said something.
     cursor: Option<u64>,
-    /// The start of a line whose end has not come yet.
+    /// The start of a line whose end has not arrived yet.
     unfinished: Vec<u8>,
     readable: bool,
     writable: bool,
 }
 
-/// Serves until the process is ended.
+/// Serves until the process is killed.
 pub fn serve(address: SocketAddr) -> io::Result<Infallible> {
     let mut poll = Poll::new()?;
     let mut events = Events::with_capacity(32 * 1024);
@@ -46,7 +46,7 @@ pub fn serve(address: SocketAddr) -> io::Result<Infallible> {
     let mut slowest: u64 = 0;
     let mut to_read: VecDeque<usize> = VecDeque::new();
     loop {
-        let is_open = end - slowest < BRAKE;
+        let is_open = end - slowest < MAX_LAG;
         poll.poll(&mut events, (is_open && !to_read.is_empty()).then_some(std::time::Duration::ZERO))?;
         for event in &events {
             if event.token() == LISTENER {
@@ -71,7 +71,7 @@ pub fn serve(address: SocketAddr) -> io::Result<Infallible> {
             }
         }
         for _ in 0..to_read.len() {
-            if end - slowest >= BRAKE {
+            if end - slowest >= MAX_LAG {
                 break;
             }
             let index = to_read.pop_front().expect("it was counted");
@@ -102,7 +102,7 @@ pub fn serve(address: SocketAddr) -> io::Result<Infallible> {
                 match connection.socket.write(&ring[at..at + length]) {
                     Ok(count) => *cursor += count as u64,
                     Err(error) if error.kind() == ErrorKind::WouldBlock => connection.writable = false,
-                    // It is gone, and asks for nothing any more.
+                    // It is gone, and is written nothing more.
                     Err(_) => *cursor = u64::MAX,
                 }
             }

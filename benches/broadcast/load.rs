@@ -1,4 +1,4 @@
-//! The other side: thousands of clients in one thread, that count and compare every byte they are sent.
+//! The load generator: thousands of clients in one thread, which count and compare every byte they receive.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
@@ -7,41 +7,41 @@ use anyhow::{Context, bail, ensure};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
-use super::subject::{Greeting, PAYLOAD, SENDERS, Subject};
+use super::subject::{PAYLOAD, SENDERS, Subject, text};
 
-/// How many may have knocked without an answer: fewer than fit into a listening socket's queue.
+/// How many may be connecting without an answer: fewer than fit into a listening socket's queue.
 const KNOCKING: usize = 1000;
-/// Nothing happens for so long: something is lost.
+/// If nothing happens for so long, something is lost.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// A crowd that has not been taken in after so long is too large for its server.
+/// A crowd that has not joined after so long is too large for its server.
 const JOINING: Duration = Duration::from_secs(60);
-/// Nothing happens for so long: a server of which nobody knows what it says has said all.
+/// If nothing happens for so long, a server with an unknown greeting has sent all of it.
 const QUIET: Duration = Duration::from_secs(3);
-/// How long to leave the kernel's list of events alone between two looks at it: the server's writes add to it.
+/// The pause between two looks at the kernel's list of events, to which the server's writes add.
 const BREATH: Duration = Duration::from_micros(20);
 
 /// How lines are said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
-    /// As fast as they are taken, by all senders at once.
+    /// As fast as the server takes them, by all senders at once.
     Flood,
-    /// The next one when everybody has heard the last one.
+    /// The next one when everyone has received the last one.
     OneByOne,
-    /// One in so long, by the senders in turn.
+    /// One each so long, by the senders in turn.
     Every(Duration),
 }
 
 /// The clients of one server.
 ///
-/// Everybody has to hear the same bytes. So the first to hear something writes it down in `log`, everybody else's bytes
-/// are compared with that, and in the end the log is compared with what was said. Of a server that does not promise as
-/// much only the lines are counted.
-pub struct Load {
-    subject: Subject,
+/// Everyone has to receive the same bytes. So the first to receive something writes it to `log`, everyone else's bytes
+/// are compared with that, and in the end the log is compared with what was said. With a server that does not promise
+/// that, only the lines are counted.
+pub struct Load<'a> {
+    subject: &'a dyn Subject,
     poll: Poll,
     events: Events,
     clients: Vec<Client>,
-    /// The first so many clients have to hear what is said.
+    /// The first so many clients have to receive what is said.
     listeners: usize,
     log: Vec<u8>,
     buffer: Box<[u8]>,
@@ -49,16 +49,16 @@ pub struct Load {
 
 struct Client {
     socket: TcpStream,
-    /// Bytes (or lines, see [`Load`]) that it was sent, in this part of the run.
+    /// Bytes (or lines, see [`Load`]) that it has received in this part of the run.
     heard: u64,
     to_say: Vec<u8>,
     said: usize,
 }
 
-impl Load {
-    /// Joins as a crowd: nobody waits for anybody, as long as no more than [`KNOCKING`] wait for an answer. Comes back
-    /// when everybody has heard everything about everybody's joining.
-    pub fn join(subject: Subject, address: std::net::SocketAddr, listeners: usize) -> anyhow::Result<Load> {
+impl<'a> Load<'a> {
+    /// Joins as a crowd: no client waits for another, as long as no more than [`KNOCKING`] wait for an answer. Returns
+    /// when everyone has been told that everyone has joined.
+    pub fn join(subject: &'a dyn Subject, address: std::net::SocketAddr, listeners: usize) -> anyhow::Result<Self> {
         let mut load = Load {
             subject,
             poll: Poll::new()?,
@@ -70,18 +70,18 @@ impl Load {
         };
         let greeting = subject.greeting(listeners);
         let (expected, patience) = match &greeting {
-            Greeting::Bytes(bytes) => (bytes.iter().sum::<u64>(), PATIENCE),
-            Greeting::Anything => (u64::MAX, QUIET),
+            Some(bytes) => (bytes.iter().sum::<u64>(), PATIENCE),
+            None => (u64::MAX, QUIET),
         };
         let (mut answered, mut heard) = (0, 0);
         let start = Instant::now();
         let mut last_news = start;
         while load.clients.len() < listeners || heard < expected {
-            ensure!(start.elapsed() < JOINING, "so many clients cannot join in {} s", JOINING.as_secs());
+            ensure!(start.elapsed() < JOINING, "so many clients cannot join within {} s", JOINING.as_secs());
             let may_knock = load.clients.len() < listeners && load.clients.len() < answered + KNOCKING;
             if may_knock {
                 load.connect(address, &subject.hello(load.clients.len()))?;
-                if subject == Subject::Ncat {
+                if !subject.answers_hello() {
                     answered += 1;
                 }
                 last_news = Instant::now();
@@ -94,21 +94,21 @@ impl Load {
                 Ok(bytes.len() as u64)
             })?;
             if last_news.elapsed() >= patience {
-                ensure!(expected == u64::MAX, "only {heard} of {expected} bytes of greetings have come");
+                ensure!(expected == u64::MAX, "only {heard} of {expected} bytes of greetings have arrived");
                 break;
             }
         }
-        if let Greeting::Bytes(mut expected) = greeting {
+        if let Some(mut expected) = greeting {
             let mut heard: Vec<u64> = load.clients.iter().map(|client| client.heard).collect();
             heard.sort_unstable();
             expected.sort_unstable();
-            ensure!(heard == expected, "somebody was greeted with too few bytes or too many");
+            ensure!(heard == expected, "a client was greeted with too few bytes or too many");
         }
-        if !subject.speakers_listen() {
+        if !subject.senders_listen() {
             for _ in 0..SENDERS {
                 load.connect(address, b"")?;
             }
-            // What the others are told about that is none of our business.
+            // What the others are told about them is not measured.
             let mut last_news = Instant::now();
             while last_news.elapsed() < QUIET {
                 load.receive(QUIET, |_, _, _| {
@@ -125,9 +125,9 @@ impl Load {
         Ok(load)
     }
 
-    /// Has `lines` lines said and waits until everybody has heard them.
+    /// Sends `lines` lines and waits until everyone has received them.
     pub fn say(&mut self, lines: u64, pace: Pace) -> anyhow::Result<()> {
-        let line = self.subject.heard(0, &Subject::text(0, 0));
+        let line = self.subject.heard(0, &text(0, 0));
         let one_order = self.subject.has_one_order();
         let count =
             |bytes: &[u8]| if one_order { bytes.len() } else { memchr::memchr_iter(b'\n', bytes).count() } as u64;
@@ -143,7 +143,7 @@ impl Load {
                 self.prepare(number);
             }
             said = lines;
-            for index in self.speakers() {
+            for index in self.senders() {
                 self.clients[index].speak()?;
             }
         }
@@ -172,15 +172,15 @@ impl Load {
                     compare(&mut log, client.heard, bytes)?;
                 }
                 let count = count(bytes);
-                missing = missing.checked_sub(count).context("more has come than was said")?;
+                missing = missing.checked_sub(count).context("more has arrived than was said")?;
                 Ok(count)
             })?;
             self.log = log;
-            ensure!(last_news.elapsed() < PATIENCE, "{missing} bytes (or lines) have not come");
+            ensure!(last_news.elapsed() < PATIENCE, "{missing} bytes (or lines) have not arrived");
         }
         ensure!(
             self.clients[..self.listeners].iter().all(|client| client.heard == to_hear),
-            "somebody has heard too little, somebody else too much"
+            "one client has received too little, another too much"
         );
         self.clients.iter_mut().for_each(|client| client.heard = 0);
         if one_order { self.check_log(lines, line.len()) } else { Ok(()) }
@@ -189,32 +189,32 @@ impl Load {
     /// The log has every line that was said, once, and each sender's lines in order.
     fn check_log(&self, lines: u64, length: usize) -> anyhow::Result<()> {
         let mut next: [u64; SENDERS] = std::array::from_fn(|sender| sender as u64);
-        let text_at = self.subject.heard(0, &Subject::text(0, 0)).find("0 0000").context("the text is in there")?;
+        let text_at = self.subject.heard(0, &text(0, 0)).find("0 0000").context("the text is in there")?;
         for heard in self.log.chunks(length) {
             let sender = usize::from(heard[text_at].wrapping_sub(b'0'));
-            let number = next.get_mut(sender).context("a line of nobody's")?;
-            let text = Subject::text(sender, *number);
+            let number = next.get_mut(sender).context("a line of an unknown sender")?;
+            let text = text(sender, *number);
             if heard != self.subject.heard(sender, &text).as_bytes() {
-                bail!("heard {:?} in place of {text:?}", String::from_utf8_lossy(heard));
+                bail!("received {:?} instead of {text:?}", String::from_utf8_lossy(heard));
             }
             *number += SENDERS as u64;
         }
-        debug_assert_eq!(PAYLOAD, Subject::text(0, 0).len());
+        debug_assert_eq!(PAYLOAD, text(0, 0).len());
         ensure!(next.iter().all(|&number| number >= lines), "a sender's last lines are missing");
         Ok(())
     }
 
-    /// Gives the next speaker line `number` to say. Answers who that is.
+    /// Gives the next sender line `number` to send, and returns who that is.
     fn prepare(&mut self, number: u64) -> usize {
         let sender = usize::try_from(number).expect("it is small") % SENDERS;
-        let line = self.subject.said(sender, &Subject::text(sender, number));
-        let index = self.speakers().start + sender;
+        let line = self.subject.said(sender, &text(sender, number));
+        let index = self.senders().start + sender;
         self.clients[index].to_say.extend_from_slice(line.as_bytes());
         index
     }
 
-    fn speakers(&self) -> std::ops::Range<usize> {
-        let first = if self.subject.speakers_listen() { 0 } else { self.listeners };
+    fn senders(&self) -> std::ops::Range<usize> {
+        let first = if self.subject.senders_listen() { 0 } else { self.listeners };
         first..first + SENDERS
     }
 
@@ -230,7 +230,7 @@ impl Load {
         Ok(())
     }
 
-    /// Waits for events without ever sleeping: to wake us up would be the server's work, and charged to it.
+    /// Waits for events without ever sleeping: waking this process would count as the server's work.
     fn wait(&mut self, timeout: Duration) -> io::Result<()> {
         let start = Instant::now();
         loop {
@@ -248,8 +248,8 @@ impl Load {
         }
     }
 
-    /// Reads and writes as far as that goes, and waits for `timeout` at most until it does. `hear` gets a client as it
-    /// was before, its number, and what it was sent, and answers how much that is.
+    /// Reads and writes as much as possible, after waiting for at most `timeout`. `hear` is given a client as it was
+    /// before, its number, and what it received, and returns how much that is.
     fn receive(
         &mut self,
         timeout: Duration,
@@ -264,10 +264,10 @@ impl Load {
             }
             while event.is_readable() {
                 match client.socket.read(&mut self.buffer) {
-                    Ok(0) => bail!("the server has hung up on client {index}"),
+                    Ok(0) => bail!("the server has disconnected client {index}"),
                     Ok(count) => {
                         client.heard += hear(client, index, &self.buffer[..count])?;
-                        // Less than was asked for is all that there was.
+                        // A short read has emptied the socket.
                         if count < self.buffer.len() {
                             break;
                         }
@@ -282,7 +282,7 @@ impl Load {
 }
 
 impl Client {
-    /// Sends what there is to say, as far as it is taken.
+    /// Sends what there is to send, as much as the socket takes.
     fn speak(&mut self) -> io::Result<()> {
         while self.said < self.to_say.len() {
             match self.socket.write(&self.to_say[self.said..]) {
@@ -297,11 +297,11 @@ impl Client {
     }
 }
 
-/// What somebody has heard, from position `at` on, is what others have heard there, or is written down for them.
+/// Compares what a client has received from position `at` on with what others have received there, or writes it down.
 fn compare(log: &mut Vec<u8>, at: u64, bytes: &[u8]) -> anyhow::Result<()> {
     let at = usize::try_from(at)?;
     let (known, new) = bytes.split_at(bytes.len().min(log.len() - at));
-    ensure!(log[at..at + known.len()] == *known, "two clients have heard different things");
+    ensure!(log[at..at + known.len()] == *known, "two clients have received different bytes");
     log.extend_from_slice(new);
     Ok(())
 }

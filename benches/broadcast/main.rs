@@ -1,20 +1,19 @@
 //! Measures broadcasting end to end: a server and its clients, over loopback.
 //!
-//! The unit is a *delivery*: one line to one receiver. What is compared is deliveries per second of the *server's
-//! processor time*, because that depends on the server alone: server and load each have a core of their own. Every byte
-//! that every client is sent is counted and compared; a run in which one is missing or wrong is an error.
+//! The unit is a *delivery*: one line to one client. The result is deliveries per second of the *server's CPU time*,
+//! which depends on the server alone: the server and the load generator have a core each. Every byte that a client
+//! receives is counted and compared; a run in which one is missing or wrong is an error.
 //!
-//! Each figure stands beside the [`floor`]'s for the same work, taken in turn with it in the same run: the ratio of the
-//! two says more than either, for machines have moods.
+//! Each figure stands beside the [`floor`]'s for the same work, measured in turn with it. As the machine is not equally
+//! fast all the time, the ratio of the two says more than either.
 //!
-//! `cargo bench --bench broadcast -- --help` tells what can be asked for.
+//! `cargo bench --bench broadcast -- --help` lists the options. The crate `compare` measures other servers with these
+//! modules.
 
 #[cfg(target_os = "linux")]
 mod floor;
 #[cfg(target_os = "linux")]
 mod load;
-#[cfg(target_os = "linux")]
-mod plot;
 #[cfg(target_os = "linux")]
 mod process;
 #[cfg(target_os = "linux")]
@@ -26,10 +25,29 @@ mod subject;
 
 #[cfg(target_os = "linux")]
 fn main() -> anyhow::Result<()> {
-    run::main()
+    use clap::Parser;
+    use subject::{Floor, Gotcp};
+
+    /// Measures broadcasting end to end, in deliveries per second of server CPU
+    #[derive(Debug, Parser)]
+    struct Options {
+        #[command(flatten)]
+        run: run::Options,
+
+        /// `cargo bench` gives this to every benchmark, and `cargo test` does not
+        #[arg(long, hide = true)]
+        bench: bool,
+    }
+
+    let Options { mut run, bench } = Options::parse();
+    run.quick |= !bench;
+    let gotcp = Gotcp { program: env!("CARGO_BIN_EXE_gotcp").into() };
+    let runs = run::measure_all(&run, &[&Floor, &gotcp])?;
+    print!("{}", report::tables(&report::rows(&runs)));
+    Ok(())
 }
 
 #[cfg(not(target_os = "linux"))]
 fn main() {
-    println!("skipped: the server's processor time and memory are read from Linux's /proc");
+    println!("skipped: the server's CPU time and memory are read from Linux's /proc");
 }

@@ -1,4 +1,4 @@
-//! A server as a process of its own: on its own core, with its time and memory.
+//! A server as a process of its own: on its own core, with its CPU time and memory.
 
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener};
@@ -13,7 +13,7 @@ use procfs::process::Process as Info;
 /// How long a server may take to listen.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A running server; dropping it ends it.
+/// A running server, which is killed when this is dropped.
 pub struct Server {
     child: Child,
     info: Info,
@@ -21,7 +21,7 @@ pub struct Server {
     pub address: SocketAddr,
 }
 
-/// What a server has in memory, in KiB.
+/// Resident memory of a server, in KiB.
 #[derive(Clone, Copy, Debug)]
 pub struct Memory {
     /// Now.
@@ -33,7 +33,7 @@ pub struct Memory {
 impl Server {
     /// Starts what `command` makes of a free address, on the last core, and waits until it listens there.
     ///
-    /// Its output goes through a pipe, and is thrown away at the other end.
+    /// Its output goes through a pipe, and is discarded at the other end.
     pub fn start(command: impl FnOnce(SocketAddr) -> Command) -> io::Result<Server> {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let mut command = command(address);
@@ -57,7 +57,7 @@ impl Server {
         Ok(server)
     }
 
-    /// The processor time that all its threads have had.
+    /// The CPU time of all its threads.
     pub fn cpu(&self) -> io::Result<Duration> {
         let mut nanoseconds = 0;
         for task in self.info.tasks().map_err(io::Error::other)? {
@@ -81,16 +81,16 @@ impl Drop for Server {
     }
 }
 
-/// Whether somebody listens on an address: as the system knows it, without a connection that would be part of the run (and
-/// of which ncat dies, if it is gone before it is accepted).
+/// Whether a socket listens on an address, as the system knows it. A connection would be part of the run, and ncat dies
+/// of one that is gone before it is accepted.
 fn is_listening(address: SocketAddr) -> io::Result<bool> {
     let sockets = procfs::net::tcp().map_err(io::Error::other)?;
     Ok(sockets.iter().any(|socket| socket.state == TcpState::Listen && socket.local_address == address))
 }
 
-/// The core for us, which make the load, and the one for the server; none where there is only one.
+/// The core for the load and the one for the server, if there are two.
 fn cores() -> (Option<CoreId>, Option<CoreId>) {
-    // Asked once: later it would only tell the one that we are pinned to.
+    // Asked once: later it would return only the one that this thread is pinned to.
     static CORES: std::sync::OnceLock<Vec<CoreId>> = std::sync::OnceLock::new();
     match CORES.get_or_init(|| core_affinity::get_core_ids().unwrap_or_default()).as_slice() {
         [first, .., last] => (Some(*first), Some(*last)),

@@ -1,20 +1,15 @@
-//! What was measured, as tables and as a file.
+//! What was measured, as tables.
 
 use std::fmt::Write;
-use std::fs;
-use std::path::Path;
-
-use anyhow::Context;
-use serde::Serialize;
 
 const HEAD: &str = "\
 | clients | server | M deliveries/s of CPU | of the floor | CPU s | wall s | KiB empty | KiB idle | KiB peak |
 |---:|---|---:|---:|---:|---:|---:|---:|---:|";
 
-const TAKES_ALL: &str = "memory takes everything";
+const CANNOT_FAIL: &str = "writing to a String cannot fail";
 
 /// The figures of one run.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default)]
 pub struct Run {
     pub group: String,
     pub clients: usize,
@@ -22,13 +17,13 @@ pub struct Run {
     pub round: usize,
     /// Lines times receivers.
     pub deliveries: u64,
-    /// Processor time of the server, in seconds.
+    /// CPU time of the server, in seconds.
     pub cpu: f64,
     /// Time that it took, in seconds.
     pub wall: f64,
-    /// Resident memory of the server before anybody came, in KiB.
+    /// Resident memory of the server before anyone joined, in KiB.
     pub empty: u32,
-    /// Resident memory of the server when everybody had joined, in KiB.
+    /// Resident memory of the server when everyone had joined, in KiB.
     pub idle: u32,
     /// The most resident memory that the server ever had, in KiB.
     pub peak: u32,
@@ -48,14 +43,14 @@ impl Run {
     }
 }
 
-/// What the runs of one server at one thing come to: medians.
+/// The medians of all runs of one server in one group.
 pub struct Row {
     pub group: String,
     pub clients: usize,
     pub subject: String,
-    /// Deliveries per second of the server's processor time.
+    /// Deliveries per second of the server's CPU time.
     pub rate: f64,
-    /// That as a part of the floor's, taken from runs that were made right after each other.
+    /// That divided by the floor's, from runs right after one another.
     pub to_floor: f64,
     cpu: f64,
     wall: f64,
@@ -104,10 +99,10 @@ pub fn tables(rows: &[Row]) -> String {
     for row in rows {
         if title != row.group {
             title = &row.group;
-            writeln!(text, "\n**{title}**\n\n{HEAD}").expect(TAKES_ALL);
+            writeln!(text, "\n**{title}**\n\n{HEAD}").expect(CANNOT_FAIL);
         }
         if !row.why.is_empty() {
-            writeln!(text, "| {} | {} | {} |", row.clients, row.subject, row.why).expect(TAKES_ALL);
+            writeln!(text, "| {} | {} | {} |", row.clients, row.subject, row.why).expect(CANNOT_FAIL);
             continue;
         }
         let Row { clients, subject, rate, to_floor, cpu, wall, empty, idle, peak, .. } = row;
@@ -116,21 +111,9 @@ pub fn tables(rows: &[Row]) -> String {
             text,
             "| {clients} | {subject} | {rate:.3} | {to_floor:.2} | {cpu:.3} | {wall:.3} | {empty} | {idle} | {peak} |",
         )
-        .expect(TAKES_ALL);
+        .expect(CANNOT_FAIL);
     }
     text
-}
-
-/// Keeps the figures of every run, and the tables.
-pub fn save(runs: &[Run], rows: &[Row], folder: &Path) -> anyhow::Result<()> {
-    let context = || format!("cannot write to {}", folder.display());
-    fs::create_dir_all(folder).with_context(context)?;
-    let mut writer = csv::Writer::from_path(folder.join("performance.csv")).with_context(context)?;
-    for run in runs {
-        writer.serialize(run)?;
-    }
-    writer.flush()?;
-    fs::write(folder.join("performance.tables.md"), tables(rows)).with_context(context)
 }
 
 fn median(mut figures: Vec<f64>) -> f64 {

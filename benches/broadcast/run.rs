@@ -2,69 +2,51 @@
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use clap::{Parser, ValueEnum};
+use clap::{Args, ValueEnum};
 
 use super::floor;
 use super::load::{Load, Pace};
-use super::plot;
 use super::process::Server;
-use super::report::{self, Run};
+use super::report::Run;
 use super::subject::Subject;
 
-/// Measures broadcasting end to end, in deliveries per second of server CPU.
-#[derive(Debug, Parser)]
-struct Options {
-    /// Who is measured, in turn
-    #[arg(long, value_delimiter = ',', default_value = "floor,gotcp")]
-    subjects: Vec<Subject>,
-
+/// What can be asked for.
+#[derive(Debug, Args)]
+pub struct Options {
     /// What is measured [default: all]
     #[arg(long, value_delimiter = ',')]
-    groups: Vec<Group>,
+    pub groups: Vec<Group>,
 
     /// How many clients there are [default: what suits the group]
     #[arg(long, value_delimiter = ',')]
-    clients: Vec<usize>,
+    pub clients: Vec<usize>,
 
     /// How often; medians are shown
     #[arg(long, default_value_t = 3)]
-    rounds: usize,
+    pub rounds: usize,
 
-    /// Only see that everything works, in seconds: few clients, little to say, one round
+    /// Only check that everything works, in seconds: few clients, few lines, one round
     #[arg(long)]
-    quick: bool,
-
-    /// Compare with other servers, those that are installed: all subjects, at 100 and 1000 clients
-    #[arg(long)]
-    compare: bool,
-
-    /// Keep the figures of every run in this folder, as performance.csv, and what they say as tables and as a plot
-    #[arg(long, value_name = "FOLDER")]
-    save: Option<PathBuf>,
+    pub quick: bool,
 
     /// Be the floor
     #[arg(long, hide = true)]
-    floor: Option<SocketAddr>,
-
-    /// What `cargo bench` says to every benchmark, and `cargo test` does not
-    #[arg(long, hide = true)]
-    bench: bool,
+    pub floor: Option<SocketAddr>,
 }
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Group {
-    /// Many lines in flight: 10 senders without pause
+    /// Many lines in flight: 10 clients send without a pause
     Flood,
-    /// One line at a time, the next one when everybody has heard it
+    /// One line at a time, the next one when everyone has received it
     OneByOne,
     /// A busy room: 200 lines a second
     Paced,
-    /// A crowd joins, and everybody hears of everybody
+    /// A crowd joins, and everyone is told of everyone
     Joining,
 }
 
@@ -89,12 +71,12 @@ impl Group {
     }
 
     /// How many lines are said: enough for a second or so of the server's time.
-    fn lines(self, subject: Subject, clients: usize, quick: bool) -> u64 {
+    fn lines(self, subject: &dyn Subject, clients: usize, quick: bool) -> u64 {
         let divisor = if quick { 20 } else { 1 };
         let clients = clients as u64;
         match self {
-            // The others would be busy for a minute.
-            Group::Flood if !matches!(subject, Subject::Floor | Subject::Gotcp) => 4_000_000 / clients / divisor,
+            // Others would take a minute for as much as ours.
+            Group::Flood if subject.is_foreign() => 4_000_000 / clients / divisor,
             Group::Flood => (40_000_000 / clients).min(500_000) / divisor,
             Group::OneByOne => (150_000 / clients).min(5_000) / divisor,
             Group::Paced => 1_000 / divisor,
@@ -111,74 +93,63 @@ impl Group {
     }
 }
 
-pub fn main() -> anyhow::Result<()> {
-    let mut options = Options::parse();
+/// Measures all subjects at all that is asked for. Where this process is to be the floor, it does not return.
+pub fn measure_all(options: &Options, subjects: &[&dyn Subject]) -> anyhow::Result<Vec<Run>> {
     if let Some(address) = options.floor {
         match floor::serve(address)? {}
     }
     rlimit::increase_nofile_limit(u64::MAX)?;
-    options.quick |= !options.bench;
-    if options.compare {
-        options.subjects = Subject::value_variants().to_vec();
-    }
-    if options.groups.is_empty() {
-        options.groups =
-            if options.compare { vec![Group::Flood, Group::OneByOne] } else { Group::value_variants().to_vec() };
-    }
+    let groups = if options.groups.is_empty() { Group::value_variants() } else { &options.groups };
     let mut runs = Vec::new();
-    for &group in &options.groups {
-        let sizes = match &options.clients[..] {
-            [] if options.compare && !options.quick => &[100, 1000],
-            [] => group.sizes(options.quick),
-            asked => asked,
-        };
+    for &group in groups {
+        let sizes = if options.clients.is_empty() { group.sizes(options.quick) } else { &options.clients };
         for &clients in sizes {
-            measure_in_turn(&options, group, clients, &mut runs)?;
+            measure_in_turn(options, group, clients, subjects, &mut runs)?;
         }
     }
     eprint!("\r\x1b[K");
     ensure!(!runs.is_empty(), "there was nothing to measure");
-    let rows = report::rows(&runs);
-    print!("{}", report::tables(&rows));
-    if let Some(folder) = options.save {
-        report::save(&runs, &rows, &folder)?;
-        plot::save(&rows, &folder.join("performance.svg"))?;
-    }
-    Ok(())
+    Ok(runs)
 }
 
-/// Measures all subjects in turn, round after round, so that they share the machine's moods.
-fn measure_in_turn(options: &Options, group: Group, clients: usize, runs: &mut Vec<Run>) -> anyhow::Result<()> {
-    let mut subjects = options.subjects.clone();
+/// Measures the subjects in turn, round after round, so that changes of the machine's speed affect all of them.
+fn measure_in_turn(
+    options: &Options,
+    group: Group,
+    clients: usize,
+    subjects: &[&dyn Subject],
+    runs: &mut Vec<Run>,
+) -> anyhow::Result<()> {
+    let mut subjects = subjects.to_vec();
     for round in 0..if options.quick { 1 } else { options.rounds } {
-        let mut dropped = None;
-        for &subject in &subjects {
-            let what = format!("{}: {subject}, {clients} clients", group.title());
+        let mut failures = Vec::new();
+        for (index, &subject) in subjects.iter().enumerate() {
+            let what = format!("{}: {}, {clients} clients", group.title(), subject.name());
             eprint!("\r\x1b[K{what}, round {}", round + 1);
             match measure(group, subject, clients, round, options.quick) {
                 Ok(Some(run)) => runs.push(run),
-                Ok(None) => dropped = Some((subject, "not installed".into())),
-                Err(error) if matches!(subject, Subject::Floor | Subject::Gotcp) => return Err(error.context(what)),
-                // What others do not stand is worth knowing, and no reason to end.
-                Err(error) => dropped = Some((subject, format!("{error:#}"))),
+                Ok(None) => failures.push((index, "not installed".into())),
+                Err(error) if !subject.is_foreign() => return Err(error.context(what)),
+                // That another server fails is a result, too.
+                Err(error) => failures.push((index, format!("{error:#}"))),
             }
         }
-        if let Some((dropped, why)) = dropped {
-            runs.push(Run {
-                group: group.title().into(),
-                clients,
-                subject: dropped.to_string(),
-                why,
-                ..Run::default()
-            });
-            subjects.retain(|&subject| subject != dropped);
+        for (index, why) in failures.into_iter().rev() {
+            let subject = subjects.remove(index).name().into();
+            runs.push(Run { group: group.title().into(), clients, subject, why, ..Run::default() });
         }
     }
     Ok(())
 }
 
-/// One run: a fresh server, a fresh crowd. Nothing where the server is not installed.
-fn measure(group: Group, subject: Subject, clients: usize, round: usize, quick: bool) -> anyhow::Result<Option<Run>> {
+/// One run: a new server and new clients. `None` if the server is not installed.
+fn measure(
+    group: Group,
+    subject: &dyn Subject,
+    clients: usize,
+    round: usize,
+    quick: bool,
+) -> anyhow::Result<Option<Run>> {
     let server = match Server::start(|address| subject.command(address, clients)) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         server => server.context("it does not start")?,
@@ -198,7 +169,7 @@ fn measure(group: Group, subject: Subject, clients: usize, round: usize, quick: 
     Ok(Some(Run {
         group: group.title().into(),
         clients,
-        subject: subject.to_string(),
+        subject: subject.name().into(),
         round,
         deliveries,
         cpu: cpu.as_secs_f64(),

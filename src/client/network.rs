@@ -133,6 +133,7 @@ struct Ready {
 }
 
 /// One connection.
+#[allow(clippy::struct_excessive_bools)] // Each is a fact of its own about the connection.
 struct Connection {
     stream: TcpStream,
     since: Instant,

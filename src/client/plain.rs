@@ -15,7 +15,7 @@ use super::render::Renderer;
 use super::wanted::parse_name;
 use super::{NAME_QUESTION, session_for, signals};
 use crate::cli::ClientArgs;
-use crate::protocol::command::is_exit;
+use crate::protocol::command;
 use crate::protocol::name::Name;
 use crate::protocol::notice::PRIVATE;
 
@@ -63,7 +63,7 @@ pub fn run(args: &ClientArgs, name: Option<Name>, colors: bool) -> anyhow::Resul
 fn type_all(mut input: Input, handle: &Handle) {
     while let Ok(Some(line)) = input.next_line() {
         handle.wait_for_room();
-        let is_last = is_exit(&line);
+        let is_last = command::Command::parse(&String::from_utf8_lossy(&line)).is_exit();
         handle.tell(Command::Say(line));
         if is_last {
             break;

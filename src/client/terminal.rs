@@ -241,7 +241,7 @@ impl Desk<'_> {
 
 /// Whether a line that was typed asks to leave.
 fn is_exit(text: &str) -> bool {
-    !text.contains('\n') && command::is_exit(text.as_bytes())
+    !text.contains('\n') && command::Command::parse(text).is_exit()
 }
 
 /// Where the conversation is shown: above the prompt.

@@ -71,7 +71,7 @@ impl Access {
     /// may come back at any moment.
     #[must_use]
     pub fn refuses_to_join(&self, place: Place, roster: &Roster) -> Option<Error<'static>> {
-        self.refusal(place, roster.len(), roster.present_from(place))
+        self.refusal(place, roster.online(), roster.present_from(place))
     }
 
     /// A connection has come in.

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! - *A fair reader is waited for.* Beyond `high` those who fill the log wait for it. Whoever says a line now and then
-//!   does not notice: everybody may still say [`TRICKLE`] bytes a second, out of what is left up to `evict`. So a fair
+//!   does not notice: everybody may still say 4 KiB a second, out of what is left up to `evict`. So a fair
 //!   reader never gets that far.
 //! - *Any other reader is not*, once it had its chance. It costs nobody anything. Beyond `evict`, or once it has taken nothing for the stall
 //!   timeout, it is disconnected, between two lines.

@@ -16,6 +16,7 @@ use crate::room::session::SessionToken;
 ///       └──────────────── turned away, no name in time, left ──────────────────┘
 /// ```
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools)] // Each is a fact of its own about the connection.
 pub struct Client {
     /// Where it comes from.
     pub place: Place,

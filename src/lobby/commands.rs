@@ -130,7 +130,7 @@ impl Lobby {
             }
         }
         let before = self.client(id).outbox.aside_bytes();
-        self.tell(id, Private::Online(self.room.roster().len()));
+        self.tell(id, Private::Online(self.room.roster().online()));
         for line in &lines {
             self.tell(id, Private::Names(line));
         }

@@ -64,7 +64,7 @@ impl Lobby {
         match self.propose(Change::Join { name, place }, now) {
             Outcome::Joined(seat, span) => {
                 self.charge(id, JOIN_COST - 1, now);
-                let online = self.room.roster().len();
+                let online = self.room.roster().online();
                 self.events.push(Event::Joined(id, span.clone(), online));
                 self.welcome(id, seat, span.start, &asked_for, online);
             }
@@ -128,7 +128,7 @@ impl Lobby {
         let name = self.room.roster().person(seat.person).name.clone();
         self.tell_at(id, end, Private::Resumed { name: name.as_str(), heard });
         self.events.push(match joined {
-            Some(span) => Event::Joined(id, span, self.room.roster().len()),
+            Some(span) => Event::Joined(id, span, self.room.roster().online()),
             None => Event::Returned(id, name),
         });
     }

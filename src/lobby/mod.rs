@@ -539,7 +539,7 @@ impl Lobby {
 
     fn report_left(&mut self, outcome: Outcome) {
         if let Outcome::Left(span) = outcome {
-            self.events.push(Event::Left(span, self.room.roster().len()));
+            self.events.push(Event::Left(span, self.room.roster().online()));
         }
     }
 

@@ -109,12 +109,12 @@ impl<'a> Command<'a> {
             _ => Command::Unknown(&line[..=word.len()]),
         }
     }
-}
 
-/// Whether a line asks to leave. It does so before there is a name, too.
-#[must_use]
-pub fn is_exit(line: &[u8]) -> bool {
-    matches!(Command::parse(&super::text::sanitise(line)), Command::Exit(_))
+    /// Whether it asks to leave.
+    #[must_use]
+    pub fn is_exit(&self) -> bool {
+        matches!(self, Command::Exit(_))
+    }
 }
 
 fn find(word: &str) -> Option<&'static Spec> {

@@ -116,7 +116,7 @@ impl Room {
         match act {
             Act::Say(text) => Outcome::Said(self.speak(seat.person, [b"", b": "], text)),
             Act::Me(text) => Outcome::Said(self.speak(seat.person, [b"* ", b" "], text)),
-            Act::Rename(name) => self.rename(seat.person, name),
+            Act::Rename(name) => self.rename(seat.person, &name),
             Act::OpenSession(_) if person.session.is_some() => Outcome::Void,
             Act::OpenSession(id) => {
                 self.roster.open_session(seat.person, id);
@@ -148,8 +148,8 @@ impl Room {
         self.scrollback.append(&[marks[0], name.as_bytes(), marks[1], text.as_bytes()])
     }
 
-    fn rename(&mut self, key: PersonKey, name: Name) -> Outcome {
-        match self.roster.claimed(&name, self.now) {
+    fn rename(&mut self, key: PersonKey, name: &Name) -> Outcome {
+        match self.roster.claimed(name, self.now) {
             Some((Claimed::Taken, owner)) if owner != key => return Outcome::NameTaken,
             Some((Claimed::Reserved, _)) => return Outcome::NameReserved,
             _ => {}

@@ -127,7 +127,7 @@ struct Tally {
 impl Roster {
     /// How many are in the room, those included whose connections broke a moment ago.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn online(&self) -> usize {
         self.names.len()
     }
 
@@ -480,7 +480,7 @@ mod tests {
         roster.seat_anew(bob, other);
         assert_eq!((roster.present_from(HERE), roster.present_from(other)), (1, 1));
         roster.remove(bob);
-        assert_eq!((roster.present_from(other), roster.len()), (0, 1));
+        assert_eq!((roster.present_from(other), roster.online()), (0, 1));
         roster.check();
     }
 }

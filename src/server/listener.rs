@@ -214,7 +214,8 @@ pub fn tune(socket: &SockRef<'_>, stall_timeout: Duration) -> io::Result<()> {
 }
 
 fn open(address: SocketAddr, stall_timeout: Duration) -> io::Result<TcpListener> {
-    let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+    let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
     // A restarted server gets its port although old connections linger. (On Windows it would get one in use, too.)
     #[cfg(not(windows))]
     socket.set_reuse_address(true)?;

@@ -3,6 +3,7 @@
 
 pub mod pipe;
 pub mod seeds;
+pub mod skip;
 
 #[cfg(unix)]
 pub mod crowd;

@@ -249,7 +249,7 @@ impl Session {
     /// A line was typed.
     pub fn say(&mut self, line: &[u8]) {
         let line = sanitise(line);
-        if let Command::Exit(_) = Command::parse(&line) {
+        if Command::parse(&line).is_exit() {
             self.farewell = line.trim_ascii().into();
             self.leave();
         } else {

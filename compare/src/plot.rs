@@ -6,7 +6,7 @@ use anyhow::Context;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::report::Row;
+use crate::report::Row;
 
 const WIDTH: u32 = 920;
 const PANEL: u32 = 190;
