@@ -650,6 +650,35 @@ fn a_storm_passes() {
     assert!(after < 24 * MIB, "{after} bytes, and nobody here");
 }
 
+/// A storm of connections to a full server is turned away without keeping those inside waiting.
+#[test]
+fn a_full_server_in_a_storm_is_quick() {
+    let server = Server::start("--history 0 --max-clients 1 -q");
+    let mut alice = server.join("alice");
+    let address = server.address;
+    let (stop, stopped) = channel::<()>();
+    let storming = thread::spawn(move || {
+        let mut count = 0;
+        while count < 20_000 && stopped.try_recv() == Err(TryRecvError::Empty) {
+            count += usize::from(std::net::TcpStream::connect(address).is_ok());
+        }
+        count
+    });
+    let mut took: Vec<Duration> = (0..50)
+        .map(|i| {
+            thread::sleep(Duration::from_millis(10));
+            let said = Instant::now();
+            alice.say(&format!("echo {i}"));
+            alice.expect(&format!("alice: echo {i}"));
+            said.elapsed()
+        })
+        .collect();
+    drop(stop);
+    assert!(storming.join().unwrap() > 100, "it was a storm");
+    took.sort();
+    assert!(took[25] < Duration::from_millis(250), "{:?}; at worst {:?}", took[25], took[49]);
+}
+
 /// However many connect and leave or are reset, with a name or without, no descriptor and no memory is left of them.
 #[test]
 fn churn_leaves_nothing_behind() {
