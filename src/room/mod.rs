@@ -63,6 +63,8 @@ pub struct Room {
     turn_start: u64,
     /// Whether senders have to wait for some reader.
     braked: bool,
+    /// Where a reader stands who has no connection and is waited for.
+    held_at: Option<u64>,
     /// When [`Room::end_turn`] has something to do though nothing happens.
     wake_at: Option<Duration>,
 }
@@ -129,6 +131,7 @@ impl Room {
             events: Vec::new(),
             turn_start: 0,
             braked: false,
+            held_at: None,
             wake_at: None,
         })
     }
@@ -313,6 +316,12 @@ impl Room {
         self.wake_at = [deadline, progress, soon].into_iter().flatten().min();
     }
 
+    /// Makes senders wait when they are too far ahead of `position`, as they do for a reader at a fair pace. To be called
+    /// once a turn.
+    pub fn hold_back(&mut self, position: Option<u64>) {
+        self.held_at = position;
+    }
+
     /// When [`Room::end_turn`] has to be called though nothing happens.
     #[must_use]
     pub fn wake_at(&self) -> Option<Duration> {
@@ -400,7 +409,8 @@ impl Room {
     /// have to wait for some reader.
     fn is_open_to(&self, id: Id) -> bool {
         let guest = self.guest(id);
-        let braked = self.braked && matches!(guest.standing, Standing::Member(_));
+        let is_ahead = self.held_at.is_some_and(|position| self.log.end() - position > self.reach.brake);
+        let braked = (self.braked || is_ahead) && matches!(guest.standing, Standing::Member(_));
         self.has_room() && !braked && guest.outbox.aside_bytes() <= ASIDE_BACKLOG
     }
 
