@@ -4,6 +4,8 @@
 mod support;
 
 use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -657,7 +659,7 @@ fn a_console_on_a_full_disk_goes_on() {
     let path = folder.path().join("console");
     let address = free_address();
     let args = ["server", "--listen", &address.to_string(), "--history", "0"];
-    let child = gotcp(args).stdout(fs::File::create(&path).unwrap()).spawn().unwrap();
+    let child = gotcp(args).stdout(std::fs::File::create(&path).unwrap()).spawn().unwrap();
     let server = Server::watch(child, address);
     let mut bob = server.join("bob");
     server.limit_file_size(200);
@@ -665,10 +667,12 @@ fn a_console_on_a_full_disk_goes_on() {
         bob.say(&format!("line {i}"));
         bob.expect(&format!("bob: line {i}"));
     }
-    retry(|| (fs::metadata(&path).unwrap().len() == 200).then_some(()));
+    retry(|| (std::fs::metadata(&path).unwrap().len() == 200).then_some(()));
     server.limit_file_size(u64::MAX);
-    retry(|| fs::read_to_string(&path).unwrap().ends_with(&format!("[~] bob: line {}\n", LINES - 1)).then_some(()));
-    let console = fs::read_to_string(&path).unwrap();
+    retry(|| {
+        std::fs::read_to_string(&path).unwrap().ends_with(&format!("[~] bob: line {}\n", LINES - 1)).then_some(())
+    });
+    let console = std::fs::read_to_string(&path).unwrap();
     let said = console.lines().filter_map(|line| line.strip_prefix("[~] bob: line ")?.parse::<usize>().ok());
     assert!(said.eq(0..LINES), "{console}");
 }
@@ -709,15 +713,15 @@ fn a_closed_terminal_ends_the_server_in_order() {
     let address = free_address();
     let (pty, pts) = pty_process::blocking::open().unwrap();
     let command = pty_process::blocking::Command::new(env!("CARGO_BIN_EXE_gotcp"));
-    let child = command.args(["server", "--listen", &address.to_string(), "--drain", "10m"]).spawn(pts).unwrap();
+    let child =
+        command.args(["server", "--listen", &address.to_string(), "--rate", "0", "--drain", "10m"]).spawn(pts).unwrap();
     let server = Server::watch(child, address);
-    let (mut bob, _stuck) = with_a_stuck_reader(&server);
+    let (mut alice, stuck) = with_a_stuck_reader(&server);
     drop(pty);
-    bob.skip_to("*** the server is shutting down");
-    assert_eq!(bob.rest(), [""; 0]);
+    alice.skip_to("*** the server is shutting down");
+    assert_eq!(alice.rest(), [""; 0]);
     server.signal(Signal::SIGHUP);
-    server.signal(Signal::SIGHUP);
-    drop(_stuck);
+    drop(stuck);
     assert_eq!(server.wait().0.code(), Some(0));
 }
 
