@@ -4,6 +4,8 @@
 mod support;
 
 use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -629,7 +631,7 @@ fn a_full_console_drops_lines_and_counts_them() {
         shown += usize::from(line.starts_with("[~] "));
         if let Some(rest) = line.strip_prefix("[!] ") {
             dropped += rest
-                .strip_suffix(" lines were not shown: this console was too slow")
+                .strip_suffix(" lines were not shown: this console took no more")
                 .unwrap()
                 .parse::<usize>()
                 .unwrap();
@@ -655,6 +657,82 @@ fn a_closed_console_stops_nobody() {
         bob.expect(&format!("bob: line {i}"));
     }
     server.stop();
+}
+
+/// A console that cannot be written for a while goes on once it can, from where it stopped: here a file that may not grow,
+/// which is what a full disk is like.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_console_on_a_full_disk_goes_on() {
+    const LINES: usize = 100;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("console");
+    let address = free_address();
+    let args = ["server", "--listen", &address.to_string(), "--history", "0"];
+    let child = gotcp(args).stdout(std::fs::File::create(&path).unwrap()).spawn().unwrap();
+    let server = Server::watch(child, address);
+    let mut bob = server.join("bob");
+    server.limit_file_size(200);
+    for i in 0..LINES {
+        bob.say(&format!("line {i}"));
+        bob.expect(&format!("bob: line {i}"));
+    }
+    retry(|| (std::fs::metadata(&path).unwrap().len() == 200).then_some(()));
+    server.limit_file_size(u64::MAX);
+    retry(|| {
+        std::fs::read_to_string(&path).unwrap().ends_with(&format!("[~] bob: line {}\n", LINES - 1)).then_some(())
+    });
+    let console = std::fs::read_to_string(&path).unwrap();
+    let said = console.lines().filter_map(|line| line.strip_prefix("[~] bob: line ")?.parse::<usize>().ok());
+    assert!(said.eq(0..LINES), "{console}");
+}
+
+/// A console that another program has made non-blocking is no worse for it: every line is shown or counted.
+#[test]
+fn a_non_blocking_console_goes_on() {
+    const LINES: usize = 30_000;
+    let address = free_address();
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    theirs.set_nonblocking(true).unwrap();
+    let args = ["server", "--listen", &address.to_string(), "--history", "0", "--rate", "0"];
+    let child = gotcp(args).stdout(OwnedFd::from(theirs)).spawn().unwrap();
+    let server = Server::watch(child, address);
+    let mut bob = server.join("bob");
+    let lines = numbered(LINES, "");
+    let mut stream = bob.stream().try_clone().unwrap();
+    let sending = thread::spawn(move || stream.write_all(lines.as_bytes()).unwrap());
+    for i in 0..LINES {
+        bob.expect(&format!("bob: {i}"));
+    }
+    sending.join().unwrap();
+    let console = lines_of(ours);
+    let mut seen = 0;
+    while seen < LINES {
+        let line = console.recv_timeout(PATIENCE).expect("every line is shown or counted");
+        seen += usize::from(line.starts_with("[~] "));
+        if let Some(rest) = line.strip_prefix("[!] ") {
+            seen += rest.split_once(' ').unwrap().0.parse::<usize>().unwrap();
+        }
+    }
+    assert_eq!(seen, LINES);
+}
+
+/// Closing the terminal in which a server runs ends it in order. The kernel and a shell may both say that it is closed.
+#[test]
+fn a_closed_terminal_ends_the_server_in_order() {
+    let address = free_address();
+    let (pty, pts) = pty_process::blocking::open().unwrap();
+    let command = pty_process::blocking::Command::new(env!("CARGO_BIN_EXE_gotcp"));
+    let child =
+        command.args(["server", "--listen", &address.to_string(), "--rate", "0", "--drain", "10m"]).spawn(pts).unwrap();
+    let server = Server::watch(child, address);
+    let (mut alice, stuck) = with_a_stuck_reader(&server);
+    drop(pty);
+    alice.skip_to("*** the server is shutting down");
+    assert_eq!(alice.rest(), [""; 0]);
+    server.signal(Signal::SIGHUP);
+    drop(stuck);
+    assert_eq!(server.wait().0.code(), Some(0));
 }
 
 // ---- Sessions: a line typed arrives once ----

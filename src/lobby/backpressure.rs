@@ -71,8 +71,10 @@ pub struct Backpressure {
     pub budget: u64,
     /// Whether a fair reader is behind `high`.
     pub is_on: bool,
+    /// How far behind the last one of the fair readers is.
+    farthest: u64,
     /// A position that must not be overwritten, though no connection is there: a transcript's.
-    pub held: Option<u64>,
+    held: Option<u64>,
     blocked: Vec<ClientId>,
 }
 
@@ -89,7 +91,7 @@ impl Backpressure {
     /// Nobody is blocked yet.
     #[must_use]
     pub fn new(watermarks: Watermarks) -> Backpressure {
-        Backpressure { watermarks, budget: watermarks.turn, is_on: false, held: None, blocked: Vec::new() }
+        Backpressure { watermarks, budget: watermarks.turn, is_on: false, farthest: 0, held: None, blocked: Vec::new() }
     }
 }
 
@@ -130,17 +132,18 @@ impl Lobby {
         }
     }
 
-    /// Keeps the scrollback from `position` on, as for a fair reader; `None`: no longer.
+    /// Keeps the scrollback from `position` on, as for a fair reader, until this is called again; `None`: no longer. It takes
+    /// effect at once.
     pub fn hold(&mut self, position: Option<u64>) {
         self.backpressure.held = position;
+        self.set_budget();
     }
 
     /// Looks after the blocked readers: disconnects those that are too far behind or take nothing, and finds out how much
     /// may be said in the next turn. Returns when that may change though nothing happens.
     pub(super) fn watch_readers(&mut self, now: Duration) -> Option<Duration> {
-        let Watermarks { turn, high, evict } = self.backpressure.watermarks;
-        let end = self.room.scrollback().end();
-        let mut farthest = self.backpressure.held.map_or(0, |held| end.saturating_sub(held));
+        let evict = self.backpressure.watermarks.evict;
+        let mut farthest = 0;
         let mut wake_at: Option<Duration> = None;
         let mut blocked = std::mem::take(&mut self.backpressure.blocked);
         blocked.retain(|&id| {
@@ -166,6 +169,16 @@ impl Lobby {
             true
         });
         self.backpressure.blocked.append(&mut blocked);
+        self.backpressure.farthest = farthest;
+        self.set_budget();
+        wake_at
+    }
+
+    /// Finds out what this turn may append, from how far behind the readers were that are waited for.
+    fn set_budget(&mut self) {
+        let Watermarks { turn, high, evict } = self.backpressure.watermarks;
+        let held = self.backpressure.held.map_or(0, |held| self.room.scrollback().end().saturating_sub(held));
+        let farthest = self.backpressure.farthest.max(held);
         self.backpressure.is_on = farthest > high;
         let left = if farthest == 0 {
             turn
@@ -176,7 +189,6 @@ impl Lobby {
             (high - farthest).max(self.limits.longest_utterance() as u64)
         };
         self.backpressure.budget = turn.min(left);
-        wake_at
     }
 
     /// Disconnects a reader that reads too slowly.

@@ -8,7 +8,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::command::COMMANDS;
-use super::name::BadName;
+use super::name::{BadName, Name};
 
 /// What begins a line about the room.
 pub const PUBLIC: &str = "*** ";
@@ -54,6 +54,33 @@ impl fmt::Display for Public<'_> {
             Public::LeftBecause(name, reason) => write!(f, "{name} left ({reason})"),
             Public::Renamed { old, new } => write!(f, "{old} is now {new}"),
             Public::ShuttingDown => write!(f, "the server is shutting down"),
+        }
+    }
+}
+
+impl<'a> Public<'a> {
+    /// Reads a line, without its LF; `None` for what no server says.
+    #[must_use]
+    pub fn parse(line: &'a str) -> Option<Public<'a>> {
+        let text = line.strip_prefix(PUBLIC)?;
+        if text == "the server is shutting down" {
+            return Some(Public::ShuttingDown);
+        }
+        let (name, what) = text.split_once(' ').filter(|(name, _)| Name::is_one(name))?;
+        if let Some(new) = what.strip_prefix("is now ") {
+            return Name::is_one(new).then_some(Public::Renamed { old: name, new });
+        }
+        if let Some(words) = what.strip_prefix("left: ") {
+            return Some(Public::LeftSaying(name, words));
+        }
+        if let Some(reason) = what.strip_prefix("left (").and_then(|rest| rest.strip_suffix(')')) {
+            let is_known = [CONNECTION_LOST, READ_TOO_SLOWLY].contains(&reason);
+            return is_known.then_some(Public::LeftBecause(name, reason));
+        }
+        match what {
+            "joined" => Some(Public::Joined(name)),
+            "left" => Some(Public::Left(name)),
+            _ => None,
         }
     }
 }
@@ -236,6 +263,40 @@ pub fn help() -> impl Iterator<Item = Private<'static>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What the server says of the room can be read back, and nothing else can.
+    #[test]
+    fn public_lines_are_read_back() {
+        for notice in [
+            Public::Joined("carol#0b9189"),
+            Public::Left("joined"),
+            Public::LeftSaying("bob", "see you"),
+            Public::LeftBecause("bob", CONNECTION_LOST),
+            Public::LeftBecause("bob", READ_TOO_SLOWLY),
+            Public::Renamed { old: "bob", new: "rob" },
+            Public::ShuttingDown,
+        ] {
+            assert_eq!(Public::parse(&notice.to_string()), Some(notice));
+        }
+        for line in [
+            "",
+            "bob joined",
+            "*** ",
+            "*** bob",
+            "*** bob joined ",
+            "*** bob  joined",
+            "***  bob joined",
+            "*** \tbob joined",
+            "*** -bob joined",
+            "*** bob left (or not)",
+            "*** bob is now",
+            "*** bob is now rob too",
+            "*** bob is now -rob",
+            "*** the server is shutting",
+        ] {
+            assert_eq!(Public::parse(line), None, "{line:?}");
+        }
+    }
 
     /// The contract, word for word.
     #[test]

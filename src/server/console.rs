@@ -1,31 +1,35 @@
 //! What the operator sees: a line each, on stdout.
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::Duration;
 
-use super::background::{Background, RETRY};
+use super::background::{Background, Outcome, Output, POLL};
 use crate::lobby::ClientId;
 use crate::lobby::event::Event;
 use crate::protocol::notice::PUBLIC;
 use crate::room::scrollback::Scrollback;
 
-/// How many bytes wait at most for an output that stands still; what comes after that is dropped and counted.
+/// How many bytes wait at most for an output that is blocked or fails; what comes after that is dropped and counted.
 const MAX_WAITING: usize = 256 * 1024;
 
 /// How many bytes are handed over at once, whenever that was done last.
 const BATCH: usize = MAX_WAITING / 4;
 
-/// How long lines are gathered before they are handed over. The first one after some quiet is not kept waiting; but to wake
-/// a thread for each line costs as much as telling it to several people.
+/// How long lines are gathered before they are handed over. The first line after a quiet time goes at once; but waking the
+/// thread for each line costs as much as sending it to several people.
 const GATHER_TIME: Duration = Duration::from_millis(10);
 
-/// The operator's console. It never holds the loop up.
+/// The operator's console. It never delays the server.
+///
+/// An output that fails for a while, as a file on a full disk does, is tried again until it works. Only one that is closed
+/// for good is given up.
 #[derive(Debug)]
 pub struct Console {
     output: Background,
+    is_terminal: bool,
     verbosity: Verbosity,
     waiting: Vec<u8>,
     dropped: usize,
@@ -37,7 +41,7 @@ pub struct Console {
 /// Where a public line stands in the log.
 type Span = Range<u64>;
 
-const TAKES_ALL: &str = "memory takes everything";
+const CANNOT_FAIL: &str = "writing to a Vec cannot fail";
 
 /// How much is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,19 +55,25 @@ impl Console {
     /// A console on stdout. `quiet` counts the `-q`.
     ///
     /// # Errors
-    /// Where the system has no thread left to write it.
+    /// Where the system cannot start another thread.
     pub fn new(quiet: u8) -> io::Result<Console> {
-        Console::on(io::stdout(), quiet)
+        Console::on(Box::new(io::stdout()), io::stdout().is_terminal(), quiet)
     }
 
-    fn on(output: impl Write + Send + 'static, quiet: u8) -> io::Result<Console> {
-        let verbosity = match quiet {
-            0 => Verbosity::All,
-            1 => Verbosity::Comings,
-            _ => Verbosity::Trouble,
-        };
-        let output = Background::new("console", output)?;
-        Ok(Console { output, verbosity, waiting: Vec::new(), dropped: 0, closed: false, gathers_until: Duration::ZERO })
+    fn on(output: Output, is_terminal: bool, quiet: u8) -> io::Result<Console> {
+        Ok(Console {
+            output: Background::new("console", output)?,
+            is_terminal,
+            verbosity: match quiet {
+                0 => Verbosity::All,
+                1 => Verbosity::Comings,
+                _ => Verbosity::Trouble,
+            },
+            waiting: Vec::new(),
+            dropped: 0,
+            closed: false,
+            gathers_until: Duration::ZERO,
+        })
     }
 
     /// The server itself: it starts, it stops.
@@ -71,7 +81,7 @@ impl Console {
         self.print(Verbosity::Comings, 'O', what);
     }
 
-    /// Something that the operator may have to see to.
+    /// Something that the operator may have to do something about.
     pub fn trouble(&mut self, what: fmt::Arguments<'_>) {
         self.print(Verbosity::Trouble, '!', what);
     }
@@ -103,20 +113,25 @@ impl Console {
 
     /// Hands over what waits, if it is time to. To be called once a turn.
     pub fn flush(&mut self, now: Duration) {
-        while let Some((_, outcome)) = self.output.outcome() {
-            if outcome.is_err() {
+        while let Some(outcome) = self.output.outcome(now) {
+            if let Outcome::NotWritten(error) = outcome
+                && is_closed(&error, self.is_terminal)
+            {
                 self.closed = true;
                 self.waiting = Vec::new();
             }
         }
+        if self.closed {
+            return;
+        }
         if self.dropped > 0 && self.waiting.len() < MAX_WAITING / 2 {
             let dropped = std::mem::take(&mut self.dropped);
-            self.trouble(format_args!("{dropped} lines were not shown: this console was too slow"));
+            self.trouble(format_args!("{dropped} lines were not shown: this console took no more"));
         }
-        let is_time = now >= self.gathers_until || self.waiting.len() >= BATCH;
-        if is_time && !self.waiting.is_empty() {
-            self.output.offer(&mut self.waiting);
-            if self.waiting.is_empty() {
+        if now >= self.gathers_until || self.waiting.len() >= BATCH {
+            let had_lines = !self.waiting.is_empty();
+            self.output.offer(&mut self.waiting, now);
+            if had_lines && self.waiting.is_empty() {
                 self.gathers_until = now + GATHER_TIME;
             }
         }
@@ -125,16 +140,19 @@ impl Console {
     /// When to call [`Console::flush`] again though nothing happens.
     #[must_use]
     pub fn wake_at(&self, now: Duration) -> Option<Duration> {
+        if !self.is_behind() {
+            return None;
+        }
         if !self.waiting.is_empty() && now < self.gathers_until {
             return Some(self.gathers_until);
         }
-        self.is_behind().then_some(now + RETRY)
+        Some(self.output.retry_at().unwrap_or(now + POLL))
     }
 
     /// Whether there is more to be written.
     #[must_use]
     pub fn is_behind(&self) -> bool {
-        !self.closed && (!self.waiting.is_empty() || self.dropped > 0 || self.output.is_busy())
+        !self.closed && (!self.waiting.is_empty() || self.dropped > 0 || self.output.is_behind())
     }
 
     /// Whether a line may be written now.
@@ -147,11 +165,11 @@ impl Console {
 
     fn print(&mut self, verbosity: Verbosity, mark: char, what: fmt::Arguments<'_>) {
         if self.admits(verbosity) {
-            writeln!(self.waiting, "[{mark}] {what}").expect(TAKES_ALL);
+            writeln!(self.waiting, "[{mark}] {what}").expect(CANNOT_FAIL);
         }
     }
 
-    /// A public line as it stands in the log, which lets no terminal escape in, with something after it.
+    /// A public line from the log, which has no terminal escapes, with something after it.
     fn print_line(
         &mut self,
         verbosity: Verbosity,
@@ -161,9 +179,9 @@ impl Console {
         after: fmt::Arguments<'_>,
     ) {
         if self.admits(verbosity) {
-            write!(self.waiting, "[{mark}] ").expect(TAKES_ALL);
+            write!(self.waiting, "[{mark}] ").expect(CANNOT_FAIL);
             log.pieces(span.start, span.end - 1).for_each(|piece| self.waiting.extend_from_slice(piece));
-            writeln!(self.waiting, "{after}").expect(TAKES_ALL);
+            writeln!(self.waiting, "{after}").expect(CANNOT_FAIL);
         }
     }
 
@@ -174,7 +192,7 @@ impl Console {
     }
 }
 
-/// ` from ADDRESS`, or nothing where the connection is gone already.
+/// ` from ADDRESS`, or nothing where the connection is already gone.
 struct FromPeer(Option<SocketAddr>);
 
 impl fmt::Display for FromPeer {
@@ -183,15 +201,28 @@ impl fmt::Display for FromPeer {
     }
 }
 
+/// Whether an output that fails like this will never work again: its reader is gone, or its descriptor or its terminal.
+fn is_closed(error: &io::Error, is_terminal: bool) -> bool {
+    #[cfg(unix)]
+    if let Some(code) = error.raw_os_error() {
+        use nix::errno::Errno;
+        let errno = Errno::from_raw(code);
+        return matches!(errno, Errno::EPIPE | Errno::EBADF | Errno::ECONNRESET | Errno::ENOTCONN)
+            // On a file this may be the disk, or the network before it, and pass.
+            || errno == Errno::EIO && is_terminal;
+    }
+    is_terminal || error.kind() == io::ErrorKind::BrokenPipe
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The first line after some quiet is handed over at once; those that follow are gathered for a moment, and then the
-    /// loop is to come back for them.
+    /// The first line after a quiet time is handed over at once; those that follow are gathered for a moment, at the end of
+    /// which the loop has to call again.
     #[test]
     fn gathers_lines_for_a_moment() {
-        let mut console = Console::on(io::sink(), 0).unwrap();
+        let mut console = Console::on(Box::new(io::sink()), false, 0).unwrap();
         let start = Duration::from_secs(7);
         console.status(format_args!("one"));
         console.flush(start);
@@ -201,10 +232,6 @@ mod tests {
         console.flush(start + GATHER_TIME / 2);
         assert_eq!(console.waiting, b"[O] two\n[O] three\n");
         assert_eq!(console.wake_at(start + GATHER_TIME / 2), Some(start + GATHER_TIME));
-        // However long the thread takes for the first.
-        while !console.waiting.is_empty() {
-            console.flush(start + GATHER_TIME);
-        }
         while console.is_behind() {
             console.flush(start + GATHER_TIME);
         }

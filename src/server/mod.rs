@@ -32,7 +32,7 @@ use crate::room::place::Place;
 use console::Console;
 use listener::{Listener, Peer};
 use reactor::Reactor;
-use signals::{Request, Signals};
+use signals::{Request, Signals, survive_file_size_limit};
 use transcript::Transcript;
 
 const LISTENER: Token = Token(usize::MAX);
@@ -48,7 +48,7 @@ const OTHER_DESCRIPTORS: usize = 16;
 const DEFAULT_PER_PLACE: usize = 256;
 /// How long one poll waits at most.
 const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
-/// How long console and disk may take for the last lines at the end.
+/// How long console and transcript may take for the last lines at the end, at least.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Runs a server until it is told to stop.
@@ -86,6 +86,7 @@ struct Server {
 impl Server {
     fn new(args: &ServerArgs) -> anyhow::Result<Server> {
         getrandom::u64().context("cannot get random bits")?;
+        survive_file_size_limit().context("cannot handle signals")?;
         let mut console = Console::new(args.quiet).context("cannot start the console")?;
         let clients = descriptors_for(args.max_clients as usize, &mut console);
         let lobby = Lobby::new(limits(args, clients)?, Box::new(random)).ok();
@@ -166,6 +167,8 @@ impl Server {
                     for request in self.signals.requests() {
                         match request {
                             Request::Stop => stops += 1,
+                            Request::HangUp if self.stop_at.is_none() => stops = stops.max(1),
+                            Request::HangUp => {}
                             Request::Reopen => self.transcript.iter_mut().for_each(Transcript::reopen),
                         }
                     }
@@ -181,7 +184,11 @@ impl Server {
             self.stop(now);
             stops -= 1;
         }
-        (stops > 0).then_some(ExitCode::FAILURE)
+        if stops > 0 {
+            self.stop_at = Some(now);
+            return Some(ExitCode::FAILURE);
+        }
+        None
     }
 
     /// Begins to stop: nobody is let in any more, everybody is told, and what they are owed is delivered.
@@ -218,25 +225,38 @@ impl Server {
             self.console.event(event, lobby.room().scrollback(), |id| self.reactor.socket(id).map(Peer::address));
         }
         if let Some(transcript) = &mut self.transcript {
-            transcript.flush(self.reactor.lobby.room().scrollback(), &mut self.console);
+            transcript.flush(self.reactor.lobby.room().scrollback(), now, &mut self.console);
+            self.reactor.lobby.hold(transcript.holds_back(now));
         }
         self.reactor.lobby.clear_events();
         self.console.flush(now);
     }
 
-    /// Whether console or transcript have more to write.
-    fn is_behind(&self) -> bool {
-        self.console.is_behind() || self.transcript.as_ref().is_some_and(Transcript::is_behind)
-    }
-
-    /// Ends what is left of the connections, and waits for the last lines to be written, but not for ever.
+    /// Ends what is left of the connections, and waits for the last lines to be written: the transcript's for the rest of
+    /// `--drain`, the console's for a moment. What is not written by then is lost, and the operator is told.
     fn finish(&mut self) {
         self.reactor.abort();
-        let deadline = Instant::now() + PATIENCE;
-        self.report(self.start.elapsed());
-        while self.is_behind() && Instant::now() < deadline {
+        self.settle();
+        if let Some(transcript) = &self.transcript {
+            transcript.finish(self.reactor.lobby.room().scrollback(), &mut self.console);
+        }
+        self.transcript = None;
+        self.settle();
+    }
+
+    /// Waits until console and transcript have written everything, but not for ever.
+    fn settle(&mut self) {
+        let patience = self.start.elapsed() + PATIENCE;
+        let drain = self.stop_at.unwrap_or_default().max(patience);
+        loop {
+            let now = self.start.elapsed();
+            self.report(now);
+            let transcript = now < drain && self.transcript.as_ref().is_some_and(Transcript::is_behind);
+            let console = now < patience && self.console.is_behind();
+            if !transcript && !console {
+                return;
+            }
             thread::sleep(Duration::from_millis(1));
-            self.report(self.start.elapsed());
         }
     }
 }

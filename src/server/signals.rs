@@ -1,45 +1,64 @@
 //! What the operator asks of a running server.
 
 #[cfg(unix)]
-pub use unix::Signals;
+pub use unix::{Signals, survive_file_size_limit};
 #[cfg(not(unix))]
-pub use windows::Signals;
+pub use windows::{Signals, survive_file_size_limit};
 
 /// What can be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request {
     /// Stop: SIGINT, SIGTERM, or Ctrl-C.
     Stop,
-    /// Open the transcript again, the file having been moved away: SIGHUP.
+    /// Stop, because the terminal is closed. This may come several times: the kernel and the shell both say it.
+    HangUp,
+    /// Open the transcript again, because the file was moved away: SIGHUP to a server without a terminal.
     Reopen,
 }
 
 #[cfg(unix)]
 mod unix {
-    use std::io;
+    use std::io::{self, IsTerminal};
+    use std::sync::Arc;
 
     use mio::{Interest, Registry, Token};
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 
     use super::Request;
 
     /// Signals, as a source of events.
-    pub struct Signals(signal_hook_mio::v1_0::Signals);
+    pub struct Signals {
+        pending: signal_hook_mio::v1_0::Signals,
+        hang_up: Request,
+    }
+
+    /// From now on a write beyond the limit on the size of a file (`ulimit -f`) is an ordinary error. By default it would
+    /// end the process.
+    ///
+    /// # Errors
+    /// Where the system refuses.
+    pub fn survive_file_size_limit() -> io::Result<()> {
+        // The handler counts for its presence only; nobody looks at the flag.
+        signal_hook::flag::register(SIGXFSZ, Arc::default()).map(drop)
+    }
 
     impl Signals {
-        /// From now on the signals arrive here.
+        /// From now on the signals arrive here. Whether the input is a terminal is decided now: one that is closed is no
+        /// terminal any more.
         ///
         /// # Errors
-        /// Where the system has no descriptor left for them.
+        /// Where the system has no file descriptor left for them.
         pub fn register(registry: &Registry, token: Token) -> io::Result<Signals> {
-            let mut signals = signal_hook_mio::v1_0::Signals::new([SIGINT, SIGTERM, SIGHUP])?;
-            registry.register(&mut signals, token, Interest::READABLE)?;
-            Ok(Signals(signals))
+            let mut pending = signal_hook_mio::v1_0::Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+            registry.register(&mut pending, token, Interest::READABLE)?;
+            let hang_up = if io::stdin().is_terminal() { Request::HangUp } else { Request::Reopen };
+            Ok(Signals { pending, hang_up })
         }
 
         /// What was asked since this was called last.
         pub fn requests(&mut self) -> impl Iterator<Item = Request> {
-            self.0.pending().map(|signal| if signal == SIGHUP { Request::Reopen } else { Request::Stop })
+            let hang_up = self.hang_up;
+            self.pending.pending().map(move |signal| if signal == SIGHUP { hang_up } else { Request::Stop })
         }
     }
 }
@@ -57,6 +76,15 @@ mod windows {
     /// Ctrl-C and its like, which come on a thread of their own.
     #[derive(Debug)]
     pub struct Signals(Arc<AtomicUsize>);
+
+    /// There is no such limit here.
+    ///
+    /// # Errors
+    /// None.
+    #[allow(clippy::unnecessary_wraps)] // Elsewhere it may fail.
+    pub fn survive_file_size_limit() -> io::Result<()> {
+        Ok(())
+    }
 
     impl Signals {
         /// From now on they arrive here.

@@ -36,12 +36,30 @@ impl Server {
         free.cast_unsigned().into()
     }
 
+    /// Its limits on descriptors: the one that holds, and how far that may be raised.
+    pub fn descriptor_limits(&self) -> (u64, u64) {
+        self.limits(Resource::NOFILE)
+    }
+
     /// From now on it cannot open a descriptor with this number or a higher one.
     pub fn limit_descriptors(&self, limit: u64) {
+        self.limit(Resource::NOFILE, limit);
+    }
+
+    /// From now on it cannot write a file beyond this many bytes.
+    pub fn limit_file_size(&self, limit: u64) {
+        self.limit(Resource::FSIZE, limit);
+    }
+
+    fn limit(&self, resource: Resource, limit: u64) {
+        let (_, hard) = self.limits(resource);
+        rlimit::prlimit(self.id().cast_signed(), resource, Some((limit, hard)), None).unwrap();
+    }
+
+    fn limits(&self, resource: Resource) -> (u64, u64) {
         let (mut soft, mut hard) = (0, 0);
-        let id = self.id().cast_signed();
-        rlimit::prlimit(id, Resource::NOFILE, None, Some((&mut soft, &mut hard))).unwrap();
-        rlimit::prlimit(id, Resource::NOFILE, Some((limit, hard)), None).unwrap();
+        rlimit::prlimit(self.id().cast_signed(), resource, None, Some((&mut soft, &mut hard))).unwrap();
+        (soft, hard)
     }
 
     /// Waits until it has as many descriptors open again as it once had.
