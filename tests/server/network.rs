@@ -1,16 +1,13 @@
 //! What only shows between hosts: addresses of sites, and cables that are cut. The hosts are network namespaces that
 //! each test makes for itself; where it may not, it says so and shows nothing.
-#![cfg(target_os = "linux")]
-
-mod support;
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-use support::network::Host;
-use support::peer::{Peer, WELCOME};
-use support::server::Server;
-use support::skip::skipped;
+use crate::support::network::Host;
+use crate::support::peer::{Peer, WELCOME};
+use crate::support::server::Server;
+use crate::support::skip::skipped;
 
 /// Of IPv6 a whole /64 counts as one address, for that is what one site has; the next /64 is another one.
 #[test]
@@ -82,5 +79,5 @@ fn is_noticed(here: &Host, there: &Host, quiet: Duration) {
 }
 
 fn skip() {
-    skipped("tests/network.rs: this needs `ip` and the right to make network namespaces");
+    skipped("tests/server/network.rs: this needs `ip` and the right to make network namespaces");
 }

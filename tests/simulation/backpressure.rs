@@ -1,11 +1,10 @@
 //! Backpressure: senders wait for a reader that is slow but fair, and for no other. Time is simulated.
 
-mod support;
-
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::support::pipe::{Pipe, Wire};
 use gotcp::lobby::Lobby;
 use gotcp::lobby::access::AccessLimits;
 use gotcp::lobby::limits::Limits;
@@ -13,7 +12,6 @@ use gotcp::lobby::rate_limit::Rate;
 use gotcp::room::place::Place;
 use gotcp::server::reactor::Reactor;
 use mio::Token;
-use support::pipe::{Pipe, Wire};
 
 const STALL: Duration = Duration::from_secs(30);
 const STEP: Duration = Duration::from_millis(10);

@@ -4,15 +4,15 @@
 //! stall and are evicted; graces run out. Whatever happens, everyone who came back in time reads the same conversation,
 //! and every line that was typed is in it once; whispers and new names arrive once, too.
 //!
-//! `GOTCP_SEED=17 cargo test --test sessions` runs one seed again; `GOTCP_SEEDS=1000000` runs that many.
-
-mod support;
+//! `GOTCP_SEED=17 cargo test --test simulation sessions` runs one seed again; `GOTCP_SEEDS=1000000` runs that many.
 
 use std::cell::RefCell;
 use std::collections::{HashSet, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::support::pipe::{Pipe, Wire};
+use crate::support::seeds;
 use fastrand::Rng;
 use gotcp::client::session::{News, Next, Phase, Session};
 use gotcp::lobby::Lobby;
@@ -24,8 +24,6 @@ use gotcp::protocol::name::Name;
 use gotcp::room::place::Place;
 use gotcp::server::reactor::Reactor;
 use mio::Token;
-use support::pipe::{Pipe, Wire};
-use support::seeds;
 
 /// Seeds in an ordinary run.
 const SEEDS: u64 = 500;
@@ -39,7 +37,7 @@ const STEPS: usize = 500;
 #[test]
 fn a_line_typed_arrives_once() {
     let mut tally = Tally::default();
-    let count = seeds::each(SEEDS, "sessions", |seed| tally.add(&World::new(seed).run()));
+    let count = seeds::each(SEEDS, "simulation sessions", |seed| tally.add(&World::new(seed).run()));
     if count < SEEDS {
         return;
     }

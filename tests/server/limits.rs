@@ -2,19 +2,16 @@
 //! hostile, on real sockets.
 //!
 //! The sizes are those that an ordinary run has time for. Set `GOTCP_TEST_FULL` to let 100,000 come and go.
-#![cfg(target_os = "linux")]
-
-mod support;
 
 use std::io::{BufRead, Read, Write};
 use std::sync::mpsc::{TryRecvError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::support::crowd::{churn, storm};
+use crate::support::peer::{Peer, WELCOME, loopback, numbered};
+use crate::support::server::Server;
 use nix::sys::signal::Signal;
-use support::crowd::{churn, storm};
-use support::peer::{Peer, WELCOME, loopback, numbered};
-use support::server::Server;
 
 const MIB: u64 = 1024 * 1024;
 const TOO_FAST: &str = "--- notice: you are sending too fast; your lines are delayed, none is lost";
@@ -329,7 +326,7 @@ fn a_slow_flooder_slows_only_itself() {
         .collect();
     drop(stop);
     reading.join().unwrap();
-    flooder.reset();
+    flooder.stream().shutdown(std::net::Shutdown::Both).unwrap();
     writing.join().unwrap();
     took.sort();
     assert!(took[50] < Duration::from_millis(100), "{:?}; at worst {:?}", took[50], took[99]);

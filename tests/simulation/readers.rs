@@ -5,17 +5,17 @@
 //! bytes, so that wrapping, backpressure and disconnecting happen all the time. Every command is sent. After every turn each
 //! reader's bytes are compared with a plain list of the lines that were said.
 //!
-//! `GOTCP_SEED=17 cargo test --test simulation` runs one seed again; `GOTCP_SEEDS=1000000` runs that many.
+//! `GOTCP_SEED=17 cargo test --test simulation readers` runs one seed again; `GOTCP_SEEDS=1000000` runs that many.
 
 #![allow(clippy::struct_excessive_bools)] // Each is a fact of its own about somebody.
-
-mod support;
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::support::pipe::{Pipe, Wire};
+use crate::support::seeds;
 use fastrand::Rng;
 use gotcp::lobby::access::AccessLimits;
 use gotcp::lobby::limits::Limits;
@@ -25,8 +25,6 @@ use gotcp::room::place::Place;
 use gotcp::server::reactor::Reactor;
 use gotcp::server::slots;
 use mio::Token;
-use support::pipe::{Pipe, Wire};
-use support::seeds;
 
 /// Seeds in an ordinary run.
 const SEEDS: u64 = 2000;
@@ -40,7 +38,7 @@ const CLIENTS: usize = 24;
 #[test]
 fn every_reader_gets_what_it_is_owed() {
     let mut tally = Tally::default();
-    let count = seeds::each(SEEDS, "simulation", |seed| tally.add(&World::new(seed).run()));
+    let count = seeds::each(SEEDS, "simulation readers", |seed| tally.add(&World::new(seed).run()));
     if count < SEEDS {
         return;
     }

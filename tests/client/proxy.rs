@@ -1,9 +1,6 @@
 //! A line typed arrives once, on real sockets: clients talk to a server through a proxy that cuts at random.
 //!
-//! `GOTCP_SEED=17 cargo test --test proxy` cuts as seed 17 says, as far as threads and the kernel let it.
-#![cfg(unix)]
-
-mod support;
+//! `GOTCP_SEED=17 cargo test --test client proxy` cuts as seed 17 says, as far as threads and the kernel let it.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -13,10 +10,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::support::seeds;
+use crate::support::server::{Server, gotcp};
 use fastrand::Rng;
 use socket2::SockRef;
-use support::seeds;
-use support::server::{Server, gotcp};
 
 /// People who type.
 const PEOPLE: usize = 4;
@@ -30,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Every line of everyone is in the conversation once, in order, and everyone reads all of it from their coming on.
 #[test]
 fn a_line_typed_arrives_once() {
-    seeds::each(1, "proxy", |seed| {
+    seeds::each(1, "client proxy", |seed| {
         let server = Server::start("--rate 0 --history 0");
         let mut observer = server.join("observer");
         let proxy = Proxy::start(server.address, seed);

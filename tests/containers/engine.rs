@@ -3,9 +3,6 @@
 //! `GOTCP_TEST_CONTAINERS=docker` (or `podman`) runs it. If the Dockerfile's builder image is not there, a stand-in is
 //! made of what is installed (tests/support/builder-image.sh). Everything that is made here is removed again, and what
 //! was there before is not touched: if there is a network goTCPnet or a container gotcpserver, the test fails at once.
-#![cfg(unix)]
-
-mod support;
 
 use std::env;
 use std::fs::{self, OpenOptions};
@@ -16,8 +13,8 @@ use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use support::pty::{Setup, Terminal};
-use support::skip::skipped;
+use crate::support::pty::{Setup, Terminal};
+use crate::support::skip::skipped;
 use tempfile::TempDir;
 
 /// Time for two clients to come back to a server that was away: each may wait half a minute before it tries again.
@@ -31,7 +28,7 @@ const SOON: Duration = Duration::from_secs(60);
 #[test]
 fn people_chat_in_containers() {
     let Some(engine) = env::var("GOTCP_TEST_CONTAINERS").ok().filter(|engine| !engine.is_empty()) else {
-        return skipped("tests/containers.rs: GOTCP_TEST_CONTAINERS does not name an engine");
+        return skipped("tests/containers/engine.rs: GOTCP_TEST_CONTAINERS does not name an engine");
     };
     let stage = Stage::set(engine);
     let port = free_port();

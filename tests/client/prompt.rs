@@ -1,15 +1,12 @@
 //! The client at a terminal: the built program in a pseudo-terminal, and what is then on the screen.
-#![cfg(unix)]
-
-mod support;
 
 use std::os::unix::process::ExitStatusExt;
 use std::thread;
 use std::time::Duration;
 
+use crate::support::fake_server::FakeServer;
+use crate::support::pty::Setup;
 use nix::sys::signal::Signal;
-use support::fake_server::FakeServer;
-use support::pty::Setup;
 
 const PROMPT: &str = "You(carol)> ";
 

@@ -1,7 +1,4 @@
 //! `--transcript FILE`: the conversation on disk, and back from it.
-#![cfg(unix)]
-
-mod support;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -11,11 +8,11 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use nix::sys::signal::Signal;
-use support::peer::{PATIENCE, Peer, WELCOME, numbered, retry};
-use support::server::Server;
+use crate::support::peer::{PATIENCE, Peer, WELCOME, numbered, retry};
+use crate::support::server::Server;
 #[cfg(target_os = "linux")]
-use support::skip::skipped;
+use crate::support::skip::skipped;
+use nix::sys::signal::Signal;
 
 /// Every public line is in there with the second at which it was said, in UTC, and nothing that was said in private.
 /// Nobody but its owner may read the file.
@@ -256,7 +253,7 @@ fn a_failing_disk_is_survived() {
 fn a_full_disk_is_survived() {
     let folder = tempfile::tempdir().unwrap();
     let Some(disk) = SmallDisk::mount(folder.path()) else {
-        skipped("tests/transcript.rs: this needs the right to mount a file system");
+        skipped("tests/server/transcript.rs: this needs the right to mount a file system");
         return;
     };
     let ballast = folder.path().join("ballast");

@@ -1,7 +1,4 @@
 //! What PROTOCOL.md promises, on real sockets: each test runs the built server and talks to it as `nc` would.
-#![cfg(unix)]
-
-mod support;
 
 use std::io::Write;
 use std::os::fd::OwnedFd;
@@ -10,9 +7,9 @@ use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::support::peer::{PATIENCE, Peer, WELCOME, loopback, numbered, retry};
+use crate::support::server::{Server, free_address, gotcp, lines_of};
 use nix::sys::signal::Signal;
-use support::peer::{PATIENCE, Peer, WELCOME, loopback, numbered, retry};
-use support::server::{Server, free_address, gotcp, lines_of};
 
 // ---- Coming, talking, going ----
 

@@ -1,6 +1,5 @@
 //! dockerbuild.sh and dockerbuild.ps1 with a fake engine: the commands they give it, what they tell people, and that
-//! the two are alike. tests/containers.rs uses a real engine.
-#![cfg(unix)]
+//! the two are alike. tests/containers/engine.rs uses a real engine.
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;
@@ -12,8 +11,8 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-const SHELL: &str = include_str!("../dockerbuild.sh");
-const POWERSHELL: &str = include_str!("../dockerbuild.ps1");
+const SHELL: &str = include_str!("../../dockerbuild.sh");
+const POWERSHELL: &str = include_str!("../../dockerbuild.ps1");
 
 const NO_SERVER: Answer = Answer("container inspect", 1, "Error: No such container: gotcpserver");
 const NO_NETWORK: Answer = Answer("network inspect", 1, "Error: No such network: goTCPnet");

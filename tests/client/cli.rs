@@ -1,13 +1,10 @@
 //! The command line of the server: what it takes, how it says no, and its exit codes.
-#![cfg(unix)]
-
-mod support;
 
 use std::net::TcpListener;
 use std::process::Stdio;
 
-use support::peer::WELCOME;
-use support::server::{Server, free_address, gotcp};
+use crate::support::peer::WELCOME;
+use crate::support::server::{Server, free_address, gotcp};
 
 /// What the program answers to these arguments: its exit code, stdout and stderr.
 fn run(args: &[&str]) -> (Option<i32>, String, String) {

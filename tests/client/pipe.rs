@@ -1,15 +1,12 @@
 //! The client in a pipe: the built program without a terminal.
-#![cfg(unix)]
-
-mod support;
 
 use std::io::{Read, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::support::fake_server::{FakeServer, SOON};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use support::fake_server::{FakeServer, SOON};
 
 /// The client, which does not outlive its test.
 struct Client(Child);

@@ -1,16 +1,13 @@
 //! Makes `docs/session.svg`, the picture in the README, from a real session: a server and three people.
 //!
-//! `cargo test --test picture -- --ignored` makes it again.
-#![cfg(unix)]
-
-mod support;
+//! `cargo test --test client picture -- --ignored` makes it again.
 
 use std::net::TcpListener;
 use std::path::Path;
 use std::time::Duration;
 
-use support::pty::{Setup, Terminal};
-use support::svg;
+use crate::support::pty::{Setup, Terminal};
+use crate::support::svg;
 
 /// Columns and rows of each terminal in the picture.
 const SIZE: (u16, u16) = (70, 15);

@@ -1,0 +1,10 @@
+//! The client and the command line: each test runs the built binary, in a pseudo-terminal or in a pipe.
+#![cfg(unix)]
+
+mod cli;
+mod picture;
+mod pipe;
+mod prompt;
+mod proxy;
+#[path = "../support/mod.rs"]
+mod support;

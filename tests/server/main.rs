@@ -1,0 +1,11 @@
+//! The server on real sockets: each test runs the built binary and talks to it as `nc` would.
+#![cfg(unix)]
+
+mod conversation;
+#[cfg(target_os = "linux")]
+mod limits;
+#[cfg(target_os = "linux")]
+mod network;
+#[path = "../support/mod.rs"]
+mod support;
+mod transcript;

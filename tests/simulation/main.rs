@@ -1,0 +1,7 @@
+//! The server and the client without sockets and clocks: seeded schedules in simulated time.
+
+mod backpressure;
+mod readers;
+mod sessions;
+#[path = "../support/mod.rs"]
+mod support;
