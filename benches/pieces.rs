@@ -6,18 +6,22 @@ use std::time::Duration;
 
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
-use gotcp::protocol::line::LineBuffer;
+use gotcp::lobby::access::{AccessLimits, Entrance};
+use gotcp::lobby::limits::Limits;
+use gotcp::lobby::outbox::Outbox;
+use gotcp::lobby::rate_limit::Rate;
+use gotcp::lobby::{ClientId, Lobby};
+use gotcp::protocol::line::{Line, LineBuffer};
+use gotcp::protocol::name::Look;
 use gotcp::protocol::text;
-use gotcp::room::limits::Limits;
-use gotcp::room::outbox::Outbox;
-use gotcp::room::pace::Limit;
+use gotcp::room::place::Place;
 use gotcp::room::scrollback::Scrollback;
-use gotcp::room::{Id, Room};
 
 const NOW: Duration = Duration::from_secs(1);
+const SENDER: ClientId = ClientId(0);
 const RING: usize = 8 * 1024 * 1024;
 const MAX_LINE: usize = 65_536;
-/// What one read brings at most.
+/// The most that one read brings.
 const READ: usize = 64 * 1024;
 
 const ASCII: &str = "The quick brown fox jumps over the lazy dog, and over it again..";
@@ -68,55 +72,69 @@ fn flush(bencher: Bencher<'_, '_>, lines: usize) {
     }
     bencher.counter(ItemsCount::new(lines)).with_inputs(|| reader(0)).bench_local_refs(|outbox| {
         let count = black_box(outbox.chunks(&log).map(<[u8]>::len).sum());
-        outbox.take(&log, count, NOW);
+        outbox.take(&log, count);
     });
 }
 
-/// A turn of a room without its sockets: so many bytes of lines from one member are heard and taken by 1000.
+/// Finding out what a name looks like: one in ASCII takes a short way.
+#[divan::bench(args = ["carol#0b9189", "Григорий#0b9189"], sample_size = 1000)]
+fn look(bencher: Bencher<'_, '_>, name: &str) {
+    bencher.bench_local(|| Look::of(black_box(name)));
+}
+
+/// One turn without the sockets: a member sends this many bytes of lines, and 1000 clients take them.
 #[divan::bench(args = [64, READ])]
 fn turn(bencher: Bencher<'_, '_>, bytes: usize) {
     const MEMBERS: usize = 1000;
-    let mut room = room(MEMBERS);
+    let mut lobby = lobby(MEMBERS);
+    let mut buffer = LineBuffer::default();
     let input = format!("{}\n", &ASCII[1..]).repeat(bytes / ASCII.len());
     bencher.counter(ItemsCount::new(MEMBERS * bytes / ASCII.len())).bench_local(|| {
-        room.hear(0, black_box(input.as_bytes()), NOW);
-        deliver(&mut room, MEMBERS);
+        let mut lines = buffer.split(black_box(input.as_bytes()), MAX_LINE);
+        while lobby.may_handle(SENDER, NOW) {
+            let Some(line) = lines.next() else { break };
+            lobby.handle_line(SENDER, line, NOW);
+        }
+        drop(lines);
+        assert!(!buffer.has_line(), "one turn has room for all of it");
+        deliver(&mut lobby, MEMBERS);
     });
 }
 
-/// Looking for somebody by a name without its tag whom 10,000 others are not.
+/// Looking among 10,000 people for a name that nobody has.
 #[divan::bench]
 fn find_nobody(bencher: Bencher<'_, '_>) {
-    let mut room = room(10_000);
+    let mut lobby = lobby(10_000);
     bencher.bench_local(|| {
-        room.hear(0, black_box(b"!msg nobody hello\n"), NOW);
-        let count = room.chunks(0).map(<[u8]>::len).sum();
-        room.take(0, count, NOW);
-        room.drain_touched().for_each(drop);
+        lobby.handle_line(SENDER, Line::Whole(black_box(b"!msg nobody hello")), NOW);
+        let count = lobby.chunks(SENDER).map(<[u8]>::len).sum();
+        lobby.take(SENDER, count, NOW);
+        lobby.drain_touched().for_each(drop);
     });
 }
 
-/// A room of so many, who have heard everything.
-fn room(members: usize) -> Room {
-    let mut room = Room::new(limits(), Box::new(|| 0)).expect("memory");
-    for id in 0..members {
-        room.enter(id, NOW);
-        room.hear(id, format!("c{id}#0b9189\n").as_bytes(), NOW);
-        deliver(&mut room, id + 1);
+/// A lobby with this many members, who have read everything.
+fn lobby(members: usize) -> Lobby {
+    let mut lobby = Lobby::new(limits(), Box::new(|| 0)).expect("memory");
+    for index in 0..members {
+        let id = ClientId(index);
+        lobby.enter(id, Place::LOCALHOST, Entrance::Open, NOW);
+        lobby.handle_line(id, Line::Whole(format!("c{index}#0b9189").as_bytes()), NOW);
+        deliver(&mut lobby, index + 1);
     }
-    room
+    lobby
 }
 
-fn deliver(room: &mut Room, members: Id) {
-    for id in 0..members {
-        while room.is_pending(id) {
-            let count = black_box(room.chunks(id).map(<[u8]>::len).sum());
-            room.take(id, count, NOW);
+fn deliver(lobby: &mut Lobby, members: usize) {
+    for id in (0..members).map(ClientId) {
+        while lobby.is_pending(id) {
+            let count = black_box(lobby.chunks(id).map(<[u8]>::len).sum());
+            lobby.take(id, count, NOW);
         }
     }
-    room.end_turn(NOW);
-    room.clear_events();
-    room.drain_touched().for_each(drop);
+    lobby.end_turn(NOW);
+    lobby.clear_events();
+    lobby.drain_touched().for_each(drop);
 }
 
 fn reader(from: u64) -> Outbox {
@@ -130,9 +148,11 @@ fn limits() -> Limits {
         scrollback: RING,
         max_line: MAX_LINE,
         history: 20,
-        pace: Limit::new(0, 1),
+        rate: Rate::new(0, 1),
         login_timeout: NOW * 30,
         stall_timeout: NOW * 30,
         grace: NOW * 30,
+        reserve: NOW * 30,
+        access: AccessLimits { clients: usize::MAX, per_place: usize::MAX, count_loopback: false },
     }
 }

@@ -1,7 +1,7 @@
 //! Every accepted name keeps the rules, and a look is one form of all that look alike.
 #![no_main]
 
-use gotcp::protocol::name::{Look, MAX_BYTES, Name};
+use gotcp::protocol::name::{Look, Name};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

@@ -1,152 +1,258 @@
-//! The whole room: whoever comes, says, breaks, stalls and comes back in whatever order and time, every reader's bytes
-//! are a part of the one conversation, with private lines between its lines only, and nobody is left hanging.
+//! A whole server but for its sockets: people come from several places, send every command, break, stall and come back,
+//! in any order and at any time. Every reader's public bytes are a part of the one conversation, from the position that
+//! the server named; each answer counts exactly the lines that were handled; no two people have names that look alike;
+//! and nobody is left hanging.
 #![no_main]
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use gotcp::room::limits::Limits;
-use gotcp::room::{Attention, Room, pace};
+use gotcp::lobby::access::AccessLimits;
+use gotcp::lobby::client::End;
+use gotcp::lobby::event::Event;
+use gotcp::lobby::limits::Limits;
+use gotcp::lobby::rate_limit::Rate;
+use gotcp::lobby::{ClientId, Lobby, Readiness};
+use gotcp::protocol::command::Command;
+use gotcp::protocol::line::{Line, LineBuffer};
+use gotcp::protocol::text::sanitise;
+use gotcp::room::place::Place;
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 
-/// As many connections as there can be.
-const PLACES: usize = 6;
+/// Connections that there may be at a time, those included that are turned away.
+const CONNECTIONS: usize = 6;
+/// Names that are asked for, many of which look like others.
+const NAMES: [&str; 16] = [
+    "n0",
+    "nO",
+    "NO",
+    "bob",
+    "BOB",
+    "b\u{43e}b",
+    "bob#1",
+    "bob#l",
+    "alice",
+    "AIice",
+    "m",
+    "rn",
+    "Борис",
+    "борис",
+    "6opиc",
+    "박",
+];
+
+#[derive(Arbitrary, Debug)]
+struct Input<'a> {
+    /// Whether there is a rate limit.
+    is_limited: bool,
+    steps: Vec<Step<'a>>,
+}
 
 #[derive(Arbitrary, Debug)]
 enum Step<'a> {
-    /// Somebody connects.
-    Enter(u8),
+    /// Someone connects, from one of several places.
+    Enter(u8, u8),
     /// Bytes arrive.
-    Send(u8, Line<'a>),
+    Send(u8, Typed<'a>),
     /// A socket takes more.
     Widen(u8, u16),
     /// The input ends in order.
     End(u8),
     /// The connection breaks.
     Lose(u8),
+    /// A transcript has read everything and goes no further, or it no longer reads.
+    Hold(bool),
     /// Time goes by, and the server looks at its sockets.
     Turn(u16),
 }
 
 #[derive(Arbitrary, Debug)]
-enum Line<'a> {
+enum Typed<'a> {
     Raw(&'a [u8]),
     Name(u8),
     Say(u8),
-    Whisper(u8, u8),
-    Nick(u8),
-    /// Comes back with a session that was given out.
-    Claim(u8),
-    Known(Known),
-}
-
-#[derive(Arbitrary, Debug)]
-enum Known {
+    Whisper(Mark, u8, u8),
+    Nick(Mark, u8),
+    Me(Mark, u8),
+    Exit(Mark, u8),
+    Who(Mark),
+    Help(Mark),
     Session,
-    Exit,
-    Who,
-    Help,
+    /// Comes back with a session that was given out, and a position that may be wrong.
+    Resume(u8, i16),
+    Unknown(Mark),
+    Escaped(Mark),
+    Blank,
+    TooLong,
 }
 
-/// One connection, with what the room does not see of it.
+/// What a command begins with.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+enum Mark {
+    Exclamation,
+    Slash,
+}
+
+/// One connection, with what the lobby does not see of it.
 #[derive(Default)]
-struct Guest {
+struct Connection {
     inbox: VecDeque<u8>,
+    buffer: LineBuffer,
     window: usize,
+    /// Whether nothing more arrives, and how that came about.
+    end: Option<End>,
+    is_lost: bool,
+    /// Whether it has joined or resumed.
+    is_member: bool,
+    /// The token of its session.
+    session: Option<String>,
+    /// The ends of the answers about sessions that are due, in order.
+    answers: VecDeque<String>,
     got: Vec<u8>,
-    ended: bool,
-    lost: bool,
+    /// How much of `got` was looked at.
+    checked: usize,
+    /// The position up to which it has read, once it can know that.
+    position: Option<u64>,
+}
+
+/// What is known of a session.
+#[derive(Debug)]
+struct Session {
+    /// How many lines were handled since it was opened.
+    handled: u64,
+    /// Whether its owner has left for good.
+    has_ended: bool,
+    /// The last position that was told.
+    position: u64,
 }
 
 struct Driver {
-    room: Room,
-    guests: [Option<Guest>; PLACES],
+    lobby: Lobby,
+    connections: [Option<Connection>; CONNECTIONS],
     now: Duration,
-    /// Everything that was said, as a list of bytes.
+    /// Everything that was said.
     log: Vec<u8>,
-    claims: Vec<String>,
+    /// From where on a transcript still has to read.
+    held: Option<u64>,
+    sessions: HashMap<String, Session>,
+    /// The tokens that were told, in order.
+    told: Vec<String>,
 }
 
-fuzz_target!(|steps: Vec<Step>| {
-    let mut driver = Driver {
-        room: Room::new(limits(), Box::new(tokens())).expect("memory"),
-        guests: Default::default(),
-        now: Duration::ZERO,
-        log: Vec::new(),
-        claims: Vec::new(),
+fuzz_target!(|input: Input| {
+    let mut last = 0;
+    let tokens = move || {
+        last += 1;
+        last
     };
-    for step in steps {
+    let mut driver = Driver {
+        lobby: Lobby::new(limits(input.is_limited), Box::new(tokens)).expect("memory"),
+        connections: Default::default(),
+        now: Duration::from_secs(1000),
+        log: Vec::new(),
+        held: None,
+        sessions: HashMap::new(),
+        told: Vec::new(),
+    };
+    for step in input.steps {
         driver.step(step);
     }
-    // Once everybody reads, and nobody has more to say, everybody comes to an end.
-    driver.room.shut_down();
-    for guest in driver.guests.iter_mut().flatten() {
-        guest.window = usize::MAX;
+    // Once everybody reads and nothing more is processed, every connection comes to an end.
+    driver.hold(false);
+    driver.lobby.shut_down(driver.now);
+    for connection in driver.connections.iter_mut().flatten() {
+        connection.window = usize::MAX;
     }
     for _ in 0..3 {
         driver.turn(Duration::ZERO);
     }
-    assert!(driver.guests.iter().all(Option::is_none), "somebody is left hanging");
+    assert!(driver.connections.iter().all(Option::is_none), "a connection is left hanging");
 });
 
 impl Driver {
     fn step(&mut self, step: Step<'_>) {
         match step {
-            Step::Enter(place) => {
-                let id = usize::from(place) % PLACES;
-                if self.guests[id].is_none() {
-                    self.room.enter(id, self.now);
-                    self.guests[id] = Some(Guest { window: 64, ..Guest::default() });
-                }
-            }
-            Step::Send(place, line) => {
-                let line = self.bytes(&line);
-                if let Some(guest) = self.guest(place)
-                    && !guest.ended
+            Step::Enter(which, place) => self.enter(usize::from(which) % CONNECTIONS, place),
+            Step::Send(which, typed) => {
+                let bytes = self.bytes(&typed);
+                if let Some(connection) = self.connection(which)
+                    && connection.end.is_none()
                 {
-                    guest.inbox.extend(line);
+                    connection.inbox.extend(bytes);
                 }
             }
-            Step::Widen(place, by) => {
-                if let Some(guest) = self.guest(place) {
-                    guest.window += usize::from(by);
+            Step::Widen(which, by) => {
+                if let Some(connection) = self.connection(which) {
+                    connection.window += usize::from(by);
                 }
             }
-            Step::End(place) => {
-                if let Some(guest) = self.guest(place) {
-                    guest.ended = true;
+            Step::End(which) => {
+                if let Some(connection) = self.connection(which) {
+                    connection.end.get_or_insert(End::Closed);
                 }
             }
-            Step::Lose(place) => {
-                if let Some(guest) = self.guest(place) {
-                    guest.ended = true;
-                    guest.lost = true;
+            Step::Lose(which) => {
+                if let Some(connection) = self.connection(which) {
+                    connection.end = Some(End::Lost);
                 }
             }
+            Step::Hold(holds) => self.hold(holds),
             Step::Turn(millis) => self.turn(Duration::from_millis(millis.into())),
         }
     }
 
-    fn guest(&mut self, place: u8) -> Option<&mut Guest> {
-        self.guests[usize::from(place) % PLACES].as_mut()
+    fn connection(&mut self, which: u8) -> Option<&mut Connection> {
+        self.connections[usize::from(which) % CONNECTIONS].as_mut()
     }
 
-    fn bytes(&self, line: &Line<'_>) -> Vec<u8> {
-        let line = match line {
-            Line::Raw(bytes) => return bytes.to_vec(),
-            Line::Name(name) => format!("n{}", name % 8),
-            Line::Say(length) => "x".repeat(usize::from(length % 40)),
-            Line::Whisper(to, length) => format!("!msg n{} {}", to % 8, "w".repeat(usize::from(length % 40))),
-            Line::Nick(name) => format!("!nick n{}", name % 8),
-            Line::Claim(which) => match self.claims.len() {
-                0 => "n0".into(),
-                count => self.claims[usize::from(*which) % count].clone(),
+    fn enter(&mut self, index: usize, place: u8) {
+        if self.connections[index].is_none() {
+            let place = match place % 3 {
+                0 => Place::LOCALHOST,
+                1 => Place::of([192, 0, 2, 1].into()),
+                _ => Place::of([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1].into()),
+            };
+            let entrance = self.lobby.entrance(place);
+            self.lobby.enter(ClientId(index), place, entrance, self.now);
+            self.connections[index] = Some(Connection { window: 64, ..Connection::default() });
+        }
+    }
+
+    fn hold(&mut self, holds: bool) {
+        self.held = holds.then(|| self.lobby.room().scrollback().end());
+        self.lobby.hold(self.held);
+    }
+
+    fn bytes(&self, typed: &Typed<'_>) -> Vec<u8> {
+        let name = |number: u8| NAMES[usize::from(number) % NAMES.len()];
+        let words = |count: u8| "x".repeat(usize::from(count % 24));
+        let mark = |mark: Mark| match mark {
+            Mark::Exclamation => '!',
+            Mark::Slash => '/',
+        };
+        let line = match *typed {
+            Typed::Raw(bytes) => return bytes.to_vec(),
+            Typed::Name(number) => name(number).into(),
+            Typed::Say(count) => words(count),
+            Typed::Whisper(m, to, count) => format!("{}msg {} {}", mark(m), name(to), words(count)),
+            Typed::Nick(m, number) => format!("{}nick {}", mark(m), name(number)),
+            Typed::Me(m, count) => format!("{}me {}", mark(m), words(count)),
+            Typed::Exit(m, count) => format!("{}exit {}", mark(m), words(count)),
+            Typed::Who(m) => format!("{}who", mark(m)),
+            Typed::Help(m) => format!("{}help", mark(m)),
+            Typed::Session => "!session".into(),
+            Typed::Resume(which, offset) => match self.told.len() {
+                0 => "!resume 0@0".into(),
+                count => {
+                    let token = &self.told[usize::from(which) % count];
+                    format!("!resume {token}@{}", self.sessions[token].position.saturating_add_signed(offset.into()))
+                }
             },
-            Line::Known(Known::Session) => "!session".into(),
-            Line::Known(Known::Exit) => "!exit".into(),
-            Line::Known(Known::Who) => "!who".into(),
-            Line::Known(Known::Help) => "!help".into(),
+            Typed::Unknown(m) => format!("{}x", mark(m)),
+            Typed::Escaped(m) => format!("{0}{0}who", mark(m)),
+            Typed::Blank => " ".into(),
+            Typed::TooLong => "y".repeat(self.lobby.max_line()),
         };
         format!("{line}\n").into_bytes()
     }
@@ -154,122 +260,231 @@ impl Driver {
     /// One turn, as the server does it.
     fn turn(&mut self, time: Duration) {
         self.now += time;
-        for id in 0..PLACES {
-            self.read(id);
-        }
-        self.note();
-        let touched: Vec<usize> = self.room.drain_touched().collect();
-        assert!(touched.into_iter().all(|id| id < PLACES));
-        for id in 0..PLACES {
-            self.write(id);
-        }
-        self.room.end_turn(self.now);
-        self.note();
-        self.room.clear_events();
-        for id in 0..PLACES {
-            self.write(id);
-            if self.guests[id].is_some() && self.room.is_done(id) {
-                self.room.forget(id);
-                let guest = self.guests[id].take().expect("it is there");
-                self.check(&guest);
+        for index in 0..CONNECTIONS {
+            if let Some(mut connection) = self.connections[index].take() {
+                self.read(ClientId(index), &mut connection);
+                self.connections[index] = Some(connection);
             }
         }
+        self.copy_log();
+        assert!(self.lobby.drain_touched().all(|id| id.0 < CONNECTIONS));
+        (0..CONNECTIONS).for_each(|index| self.write(index));
+        self.lobby.end_turn(self.now);
+        self.copy_log();
+        self.lobby.check();
+        self.lobby.clear_events();
+        let scrollback = self.lobby.room().scrollback();
+        assert!(self.held.is_none_or(|held| scrollback.end() - held < scrollback.capacity() as u64), "overwritten");
+        for index in 0..CONNECTIONS {
+            self.write(index);
+            let id = ClientId(index);
+            if self.connections[index].is_some() && self.lobby.is_done(id) {
+                let connection = self.connections[index].take().expect("it is there");
+                let got = String::from_utf8_lossy(&connection.got);
+                assert!(self.lobby.is_cut_off(id) || got.ends_with('\n'), "torn: {got}");
+                self.lobby.forget(id);
+                self.check_reading(&connection);
+            }
+        }
+        self.lobby.check();
     }
 
-    fn read(&mut self, id: usize) {
-        let Some(guest) = &mut self.guests[id] else { return };
+    // ---- What a connection sends ----
+
+    /// Hands over what has arrived, as far as the lobby takes it.
+    fn read(&mut self, id: ClientId, connection: &mut Connection) {
         loop {
-            let attention = self.room.attention(id, self.now);
-            if matches!(attention, Attention::Later | Attention::At(_)) {
-                return;
-            }
-            if self.room.is_waiting(id) {
-                self.room.hear(id, &[], self.now);
-            } else if guest.inbox.is_empty() {
-                break;
-            } else {
-                let bytes: Vec<u8> = guest.inbox.drain(..).collect();
-                if attention == Attention::Now {
-                    self.room.hear(id, &bytes, self.now);
+            match self.lobby.readiness(id, connection.buffer.has_line(), self.now) {
+                Readiness::At(_) | Readiness::Later => {
+                    if connection.buffer.has_line() {
+                        self.lobby.hold_back(id, self.now);
+                    }
+                    return;
                 }
+                Readiness::Never => connection.buffer = LineBuffer::default(),
+                Readiness::Now if connection.buffer.has_line() => {
+                    self.process(id, connection, &[]);
+                    continue;
+                }
+                Readiness::Now => {}
             }
-        }
-        if guest.lost {
-            self.room.lose(id, self.now);
-            guest.lost = false;
-            guest.window = 0;
-        } else if guest.ended {
-            self.room.end_input(id, self.now);
+            let bytes: Vec<u8> = connection.inbox.drain(..).collect();
+            if !bytes.is_empty() {
+                if !self.lobby.is_closing(id) {
+                    self.process(id, connection, &bytes);
+                }
+                continue;
+            }
+            let Some(end) = connection.end else { return };
+            if end == End::Lost && !std::mem::replace(&mut connection.is_lost, true) {
+                connection.window = 0;
+                self.lobby.lose(id);
+            }
+            if !self.lobby.is_closing(id) {
+                self.end_input(id, connection, end);
+            }
+            return;
         }
     }
 
-    fn write(&mut self, id: usize) {
-        let Some(guest) = &mut self.guests[id] else { return };
-        while self.room.is_pending(id) {
-            let before = guest.got.len();
-            guest.got.extend(self.room.chunks(id).flatten().copied().take(guest.window));
-            let count = guest.got.len() - before;
-            guest.window -= count;
+    fn process(&mut self, id: ClientId, connection: &mut Connection, bytes: &[u8]) {
+        let mut buffer = std::mem::take(&mut connection.buffer);
+        let mut lines = buffer.split(bytes, self.lobby.max_line());
+        while self.lobby.may_handle(id, self.now) {
+            let Some(line) = lines.next() else { break };
+            let text = match &line {
+                Line::Whole(text) => Some(text.to_vec()),
+                Line::TooLong => None,
+            };
+            let end = self.lobby.room().scrollback().end();
+            self.lobby.handle_line(id, line, self.now);
+            self.account(id, connection, text.as_deref(), end);
+        }
+        drop(lines);
+        connection.buffer = buffer;
+    }
+
+    fn end_input(&mut self, id: ClientId, connection: &mut Connection, end: End) {
+        let rest = connection.buffer.finish();
+        let position = self.lobby.room().scrollback().end();
+        self.lobby.end_input(id, end, rest.as_deref(), self.now);
+        // A session counts lines that end with LF only: the rest is sent again.
+        if end == End::Closed && connection.session.is_none() && rest.is_some() {
+            self.account(id, connection, rest.as_deref(), position);
+        }
+        assert!(self.lobby.is_closing(id));
+    }
+
+    /// Notes what a line that was handled means for what is to be answered. `None`: it was too long. `end` is where the
+    /// scrollback ended before.
+    fn account(&mut self, id: ClientId, connection: &mut Connection, line: Option<&[u8]>, end: u64) {
+        if !connection.is_member {
+            let is_this = |event: &Event| matches!(event, Event::Joined(of, ..) | Event::Returned(of, _) if *of == id);
+            // A number may have been another connection's, but not since the events were cleared.
+            connection.is_member = self.lobby.events().iter().any(is_this);
+            if connection.is_member
+                && let Some(claim) = line.and_then(|line| line.strip_prefix(b"!resume "))
+            {
+                self.account_for_resuming(connection, claim, end);
+            }
+            return;
+        }
+        let text = sanitise(line.unwrap_or_default());
+        let command = line.map(|_| Command::parse(&text));
+        let token = match &connection.session {
+            Some(token) => {
+                self.sessions.get_mut(token).expect("it was opened").handled += 1;
+                token.clone()
+            }
+            None if command == Some(Command::Session) => {
+                let token = format!("{:032x}", self.sessions.len() + 1);
+                self.sessions.insert(token.clone(), Session { handled: 0, has_ended: false, position: end });
+                connection.session = Some(token.clone());
+                token
+            }
+            None => return,
+        };
+        let session = self.sessions.get_mut(&token).expect("it was opened");
+        session.has_ended |= matches!(command, Some(Command::Exit(_)));
+        if command == Some(Command::Session) {
+            connection.answers.push_back(format!("--- session {token} at {end}, {} heard", session.handled));
+        }
+    }
+
+    fn account_for_resuming(&self, connection: &mut Connection, claim: &[u8], end: u64) {
+        let claim = std::str::from_utf8(claim).expect("a claim that is good is ASCII").trim_ascii();
+        let (token, position) = claim.split_once('@').expect("both are there");
+        let token = token.to_ascii_lowercase();
+        let session = &self.sessions[&token];
+        assert!(!session.has_ended, "a session that has ended cannot be resumed");
+        connection.answers.push_back(format!(", {} heard", session.handled));
+        connection.position = Some(position.parse().unwrap_or(u64::MAX).min(end));
+        connection.session = Some(token);
+    }
+
+    // ---- What a connection gets ----
+
+    fn write(&mut self, index: usize) {
+        let id = ClientId(index);
+        let Some(mut connection) = self.connections[index].take() else { return };
+        while self.lobby.is_pending(id) {
+            let before = connection.got.len();
+            connection.got.extend(self.lobby.chunks(id).flatten().copied().take(connection.window));
+            let count = connection.got.len() - before;
+            connection.window -= count;
             if count == 0 {
-                self.room.block(id, self.now);
+                self.lobby.block(id, self.now);
                 break;
             }
-            self.room.take(id, count, self.now);
+            self.lobby.take(id, count, self.now);
         }
-        let lines = String::from_utf8_lossy(&guest.got).into_owned();
-        self.remember_claim(&lines);
+        self.look_at(&mut connection);
+        self.connections[index] = Some(connection);
     }
 
-    /// Keeps what the last session was given out for.
-    fn remember_claim(&mut self, lines: &str) {
-        let name = lines.lines().filter_map(|line| line.strip_prefix("--- you are ")?.split_once(';')).next_back();
-        let session =
-            lines.lines().filter_map(|line| line.strip_prefix("--- session ")?.split_once(" at ")).next_back();
-        if let (Some((name, _)), Some((token, position))) = (name, session) {
-            let claim = format!("{name} {token}@{position}");
-            if self.claims.last() != Some(&claim) {
-                self.claims.push(claim);
+    /// Looks at the lines that a connection has got: public ones move its position on, and answers are as expected.
+    fn look_at(&mut self, connection: &mut Connection) {
+        while let Some(length) = connection.got[connection.checked..].iter().position(|&byte| byte == b'\n') {
+            let line = &connection.got[connection.checked..connection.checked + length];
+            let line = std::str::from_utf8(line).expect("all that is said is UTF-8");
+            connection.checked += length + 1;
+            if let Some(rest) = line.strip_prefix("--- session ") {
+                assert_eq!(Some(line), connection.answers.pop_front().as_deref());
+                let (token, rest) = rest.split_once(" at ").expect("as it was expected");
+                let position = rest.split_once(',').and_then(|(position, _)| position.parse().ok());
+                assert!(connection.position.is_none_or(|position_read| Some(position_read) == position), "{line}");
+                connection.position = position;
+                self.sessions.get_mut(token).expect("it was opened").position = position.expect("a number");
+                self.told.push(token.into());
+            } else if line.starts_with("--- resumed as ") {
+                let expected = connection.answers.pop_front().expect("one is due");
+                assert!(line.ends_with(&expected), "{line} and {expected}");
+            } else if let Some(missed) = line.strip_prefix("--- missed ") {
+                let bytes: u64 = missed.split(' ').next().and_then(|bytes| bytes.parse().ok()).expect("a number");
+                connection.position = connection.position.map(|position| position + bytes);
+            } else if !line.starts_with("--- ")
+                && let Some(position) = &mut connection.position
+            {
+                let start = usize::try_from(*position).expect("a position");
+                assert!(self.log[start..].starts_with(line.as_bytes()), "{line:?} is not at {start}");
+                *position += length as u64 + 1;
             }
         }
     }
 
     /// Copies what was said since the last time.
-    fn note(&mut self) {
-        let log = self.room.log();
-        log.pieces(self.log.len() as u64, log.end()).for_each(|piece| self.log.extend_from_slice(piece));
+    fn copy_log(&mut self) {
+        let scrollback = self.lobby.room().scrollback();
+        let pieces = scrollback.pieces(self.log.len() as u64, scrollback.end());
+        pieces.for_each(|piece| self.log.extend_from_slice(piece));
     }
 
-    /// What somebody got who is gone: lines for them alone, and without those a part of what was said.
-    fn check(&self, guest: &Guest) {
-        let public: Vec<u8> = guest
+    /// What a connection got that is gone: private lines, and without those a part of what was said.
+    fn check_reading(&self, connection: &Connection) {
+        let public: Vec<u8> = connection
             .got
-            .split_inclusive(|&b| b == b'\n')
+            .split_inclusive(|&byte| byte == b'\n')
             .filter(|line| !b"--- ".starts_with(&line[..line.len().min(4)]))
             .flatten()
             .copied()
             .collect();
-        assert!(memchr::memmem::find(&self.log, &public).is_some(), "{}", String::from_utf8_lossy(&guest.got));
+        let is_part = memchr::memmem::find(&self.log, &public).is_some();
+        assert!(is_part, "{}", String::from_utf8_lossy(&connection.got));
     }
 }
 
-fn tokens() -> impl FnMut() -> u128 {
-    let mut last = 0;
-    move || {
-        last += 1;
-        last
-    }
-}
-
-fn limits() -> Limits {
+fn limits(is_limited: bool) -> Limits {
     let second = Duration::from_secs(1);
     let limits = Limits {
         scrollback: 0,
-        max_line: 32,
+        max_line: 64,
         history: 3,
-        pace: pace::Limit::new(10, 20),
+        rate: if is_limited { Rate::new(10, 20) } else { Rate::new(0, 1) },
         login_timeout: 10 * second,
         stall_timeout: 10 * second,
         grace: 5 * second,
+        reserve: 20 * second,
+        access: AccessLimits { clients: CONNECTIONS - 1, per_place: 3, count_loopback: is_limited },
     };
     Limits { scrollback: limits.smallest_scrollback(), ..limits }
 }

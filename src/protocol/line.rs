@@ -2,23 +2,25 @@
 
 use memchr::memchr;
 
-/// What has arrived from one peer and has not been heard yet: at most one unfinished line, and whole lines that
-/// nobody wanted to hear so far.
+/// What has arrived from one peer and has not been processed yet: whole lines that have to wait, and at most one
+/// unfinished line after them.
 ///
-/// Input is cut where it lies: as long as nothing is held, lines are slices of the bytes just read, and only an
-/// unfinished end is copied. A buffer that holds nothing owns no memory, so an idle connection costs none.
+/// Nothing is copied that need not be: while nothing is held, lines are slices of the bytes just read, and only an
+/// unfinished line is copied. A buffer that holds nothing owns no memory, so an idle connection costs none.
 ///
 /// ```text
-///   held   | looked through, no LF in it | not looked through |
-///          0                          scanned              held.len()
+///   held   | scanned: no LF in it | not scanned |
+///          0                   scanned      held.len()
 /// ```
 ///
-/// Invariant: `scanned <= held.len()`, and `skipping` only while the start of an over-long line is being dropped.
+/// Invariants: `scanned <= held.len()`. `skipping` only while the rest of an over-long line is being dropped.
+/// `has_too_long` exactly while what is held has no LF, is over-long, and has not been reported.
 #[derive(Debug, Default)]
 pub struct LineBuffer {
     held: Vec<u8>,
     scanned: usize,
     skipping: bool,
+    has_too_long: bool,
 }
 
 /// One line of input.
@@ -34,7 +36,7 @@ pub enum Line<'a> {
 impl LineBuffer {
     /// Lines of what is held followed by `input`. A line may have `max_line` bytes, its LF included.
     ///
-    /// Whoever stops early loses nothing: what [`Lines::next`] has not returned stays held.
+    /// A caller that stops early loses nothing: what [`Lines::next`] has not returned stays held.
     pub fn split<'a>(&'a mut self, input: &'a [u8], max_line: usize) -> Lines<'a> {
         let fresh = if self.held.is_empty() {
             input
@@ -45,30 +47,41 @@ impl LineBuffer {
         Lines { buffer: self, fresh, at: 0, max_line }
     }
 
-    /// Whether a whole line is held.
+    /// Whether [`Lines::next`] has something to return without further input: a whole line, or the start of one that is
+    /// already too long. While it has not, less than one line is held, however much has arrived.
     #[must_use]
     pub fn has_line(&self) -> bool {
-        memchr(b'\n', &self.held[self.scanned..]).is_some()
+        self.has_too_long || memchr(b'\n', &self.held[self.scanned..]).is_some()
     }
 
-    /// Whether nothing is held, and nothing being dropped either: it is as good as a new one.
+    /// Whether nothing is held, and no over-long line is being dropped: the buffer is as good as a new one.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.held.is_empty() && !self.skipping
     }
 
-    /// The last line, where input ended without a LF. To be asked once no whole line is held.
+    /// The last line, if the input ended without a LF; it is not too long. Only called when [`LineBuffer::has_line`] is
+    /// false.
     pub fn finish(&mut self) -> Option<Vec<u8>> {
+        debug_assert!(!self.has_line());
         let LineBuffer { held, skipping, .. } = std::mem::take(self);
         (!skipping && !held.is_empty()).then_some(held)
     }
 
-    fn check(&self) {
-        debug_assert!(self.scanned <= self.held.len());
+    /// Looks through what is held, so that an over-long line takes no memory even if no line is asked for: then its start
+    /// waits to be reported, and the rest of one that was reported is dropped.
+    fn scan(&mut self, max_line: usize) {
+        if memchr(b'\n', &self.held[self.scanned..]).is_none() {
+            if self.skipping {
+                self.held = Vec::new();
+            }
+            self.has_too_long = self.held.len() >= max_line;
+            self.scanned = self.held.len();
+        }
     }
 }
 
-/// The lines of one [`LineBuffer::split`]. Dropping it holds the rest.
+/// The lines of one [`LineBuffer::split`]. Dropping it keeps the rest in the buffer.
 #[derive(Debug)]
 pub struct Lines<'a> {
     buffer: &'a mut LineBuffer,
@@ -80,9 +93,10 @@ pub struct Lines<'a> {
 }
 
 impl Lines<'_> {
-    /// The next line, or `None` where no whole line is left. (Not an `Iterator`: a line borrows from the buffer.)
+    /// The next line, or `None` if no whole line is left. (Not an `Iterator`: a line borrows from the buffer.)
     #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Option<Line<'_>> {
+        self.buffer.has_too_long = false;
         let source = if self.buffer.held.is_empty() { self.fresh } else { &self.buffer.held };
         loop {
             let rest = &source[self.at..];
@@ -121,7 +135,7 @@ impl Drop for Lines<'_> {
         } else {
             buffer.held.drain(..self.at);
         }
-        buffer.check();
+        buffer.scan(self.max_line);
     }
 }
 
@@ -164,7 +178,7 @@ mod tests {
         assert_eq!(lines(&bytes), whole);
     }
 
-    /// An over-long line is reported when it is known to be one, not when it ends.
+    /// An over-long line is reported as soon as it is known to be one, not when it ends.
     #[test]
     fn too_long_is_said_at_once_and_once() {
         assert_eq!(lines(&[b"12345678"]), ["<too long>"]);
@@ -172,7 +186,24 @@ mod tests {
         assert_eq!(lines(&[&b"12345678"[..]; 100]), ["<too long>"]);
     }
 
-    /// A reader that stops early finds the rest held, in order, and memory given back once all is heard.
+    /// A line without end takes no memory beyond what arrived at once, even while no line may be processed; and it is never
+    /// taken for the last line.
+    #[test]
+    fn an_endless_line_takes_no_memory() {
+        let mut buffer = LineBuffer::default();
+        drop(buffer.split(b"12345", MAX));
+        assert!(!buffer.has_line());
+        drop(buffer.split(b"678", MAX));
+        assert!(buffer.has_line(), "it is known to be too long, so nothing more needs to be read");
+        assert_eq!(buffer.split(b"", MAX).next(), Some(Line::TooLong));
+        for _ in 0..100 {
+            drop(buffer.split(b"and so on, without end", MAX));
+            assert_eq!((buffer.held.capacity(), buffer.has_line()), (0, false));
+        }
+        assert_eq!(buffer.finish(), None);
+    }
+
+    /// A caller that stops early finds the rest held, in order, and the memory is freed once all is processed.
     #[test]
     fn stopping_early_loses_nothing() {
         let mut buffer = LineBuffer::default();
