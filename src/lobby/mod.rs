@@ -7,11 +7,11 @@
 //! Times are counted from any fixed moment.
 //!
 //! In reading order: [`client`] is one connection, [`outbox`] its cursor. `login` and `commands` are what its lines mean.
-//! [`access`] says who may come in, [`rate_limit`] how fast one may send, [`backpressure`] what becomes of slow readers, and
+//! [`access`] says who may come in, [`rate_limit`] how fast one may send, `backpressure` what becomes of slow readers, and
 //! [`limits`] how much there may be of everything. Here is what happens to a connection.
 
 pub mod access;
-pub mod backpressure;
+mod backpressure;
 pub mod client;
 mod commands;
 pub mod event;

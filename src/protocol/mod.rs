@@ -8,5 +8,5 @@ pub mod command;
 pub mod line;
 pub mod name;
 pub mod notice;
-pub mod received;
+pub(crate) mod received;
 pub mod text;

@@ -20,7 +20,7 @@ const MAX_MARKS: usize = 4;
 /// digit or `_`. So no name can be taken for the start of a notice, and `NAME: ` can be told from what follows.
 ///
 /// Letters and digits are what Unicode calls alphabetic or numeric. That includes vowel signs and other marks, but only
-/// after a letter or digit, at most [`MAX_MARKS`] on one, and none of them twice: a mark drawn over itself cannot be
+/// after a letter or digit, at most four on one, and none of them twice: a mark drawn over itself cannot be
 /// seen. It includes nothing that is ignored in display (general rule: `Default_Ignorable_Code_Point`). The Hangul
 /// fillers are left out for that reason, and so are conjoining Hangul vowels and finals, which have no width where no
 /// syllable is formed; the syllables themselves are letters.

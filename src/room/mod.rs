@@ -1,14 +1,14 @@
 //! What everybody sees: who is here and what was said. Pure: no socket, no clock, no random number.
 //!
-//! The room is a log. Whatever happens to it is an [`Entry`], and [`Room::apply`] is the only function that changes it: the
+//! The room is a log. Whatever happens to it is an `Entry`, and [`Room::apply`] is the only function that changes it: the
 //! same entries in the same order make the same room, byte for byte and position for position, wherever they are
 //! applied. What is local to one server, its connections and their limits, is the [lobby](crate::lobby)'s.
 
-pub mod entry;
+pub(crate) mod entry;
 pub mod place;
 pub mod roster;
 pub mod scrollback;
-pub mod session;
+pub(crate) mod session;
 
 use std::collections::TryReserveError;
 use std::ops::Range;
