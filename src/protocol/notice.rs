@@ -2,7 +2,7 @@
 //!
 //! [`Public`] sentences start with `*** ` and go to everyone; [`Private`] ones start with `--- ` and go to one
 //! connection. Their `Display` is one line without its LF. The client reads them back in
-//! [`received`](super::received).
+//! `received`.
 
 use std::fmt;
 use std::time::Duration;
