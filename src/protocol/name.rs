@@ -17,17 +17,17 @@ pub const MAX_BYTES: usize = MAX_CHARS * 4;
 const MAX_MARKS: usize = 4;
 
 /// A name that fits the wire: 1 to [`MAX_CHARS`] letters and digits of any script and `_ - . #`, the first a letter, a
-/// digit or `_`. So no name can be taken for the start of a notice, and `NAME: ` can be told from what follows.
+/// digit or `_`. So no name looks like the start of a notice, and it is clear where `NAME: ` ends and the text begins.
 ///
 /// Letters and digits are what Unicode calls alphabetic or numeric. That includes vowel signs and other marks, but only
 /// after a letter or digit, at most [`MAX_MARKS`] on one, and none of them twice: a mark drawn over itself cannot be
-/// seen. It includes nothing that is ignored in display (general rule: `Default_Ignorable_Code_Point`). The Hangul
-/// fillers are left out for that reason, and so are conjoining Hangul vowels and finals, which have no width where no
-/// syllable is formed; the syllables themselves are letters.
+/// seen. It includes no character that is invisible (`Default_Ignorable_Code_Point`). So the Hangul fillers are not
+/// allowed. Neither are conjoining Hangul vowels and finals, which have no width unless they form a syllable; the
+/// syllables themselves are letters.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Name(CompactString);
 
-/// Why something is not a name. Its words finish the sentence `--- error: bad name: `.
+/// Why something is not a name. Displayed, it completes the sentence `--- error: bad name: `.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadName {
     /// Nothing at all.
@@ -38,14 +38,14 @@ pub enum BadName {
     NotUtf8,
     /// The first character is not a letter, a digit or `_`.
     Start,
-    /// Some character is none of those that a name may have.
+    /// A character that no name may have.
     Character(char),
-    /// A mark that follows no letter or digit, or is one too many on it, or on it already.
+    /// A mark that follows no letter or digit, or one that has too many marks, or has this one already.
     Mark(char),
 }
 
 impl Name {
-    /// Reads a name; spaces around it do not count. Anything longer than [`MAX_BYTES`] costs no more than its length.
+    /// Reads a name; spaces around it are ignored. Anything longer than [`MAX_BYTES`] is refused without being read.
     ///
     /// # Errors
     /// Says what is wrong with it.
@@ -158,8 +158,8 @@ impl std::error::Error for BadName {}
 fn may_be_in_name(c: char) -> bool {
     match c {
         '_' | '-' | '.' | '#' => true,
-        // The Hangul fillers are letters to Unicode and nothing at all to the eye. Conjoining vowels and finals, from
-        // 1161 and from D7B0 on, have no width of their own.
+        // The Hangul fillers are letters to Unicode, but invisible. Conjoining vowels and finals, from 1161 and from
+        // D7B0 on, have no width of their own.
         '\u{115f}'..='\u{11ff}' | '\u{3164}' | '\u{d7b0}'..='\u{d7ff}' | '\u{ffa0}' => false,
         c => c.is_alphanumeric(),
     }
@@ -210,7 +210,7 @@ const CASES: [(char, Option<char>, &str); 17] = [
     ('ꓤ', None, "u"),
 ];
 
-/// What [`fold`] comes to for characters of names in ASCII.
+/// What [`fold`] gives for the ASCII characters of names.
 fn look_of_ascii(text: &str) -> CompactString {
     let mut look = CompactString::with_capacity(text.len());
     for b in text.bytes() {
@@ -222,13 +222,13 @@ fn look_of_ascii(text: &str) -> CompactString {
     look
 }
 
-/// One round of finding a look: what it looks like, then [`CASES`].
+/// One round on the way to a look: the appearance, and in it what [`CASES`] lists.
 fn fold(text: &str) -> CompactString {
     let appearance = appearance(text);
     if appearance.is_ascii() { appearance } else { join_cases(&appearance) }
 }
 
-/// What the text looks like, with its case taken off. Small letters alone would not do: where they look like no others,
+/// The skeleton of a text, with its case folded. Small letters alone would not do: where they look like no others,
 /// their capitals may, as with Cyrillic `л` and Greek `λ`. What is ASCII by then is the look already.
 fn appearance(text: &str) -> CompactString {
     let small: String = skeleton(text).map(fold_char).collect();
@@ -237,7 +237,7 @@ fn appearance(text: &str) -> CompactString {
     skeleton(&capitals).map(fold_char).nfd().collect()
 }
 
-/// Replaces what [`CASES`] lists. Its marks may have others between them and their letter.
+/// Replaces what [`CASES`] lists. Other marks may stand between a letter and the mark of a rule.
 fn join_cases(text: &str) -> CompactString {
     let mut joined = String::with_capacity(text.len());
     let mut rest = text.chars().peekable();
@@ -258,12 +258,12 @@ fn join_cases(text: &str) -> CompactString {
     joined.nfd().collect()
 }
 
-/// Takes the case from a character of a skeleton.
+/// Folds the case of a character of a skeleton.
 fn fold_char(c: char) -> char {
     match c.to_ascii_lowercase() {
         'i' | '1' | '|' | 'ʟ' => 'l',
         '0' => 'o',
-        // Small letters drawn as small capitals, and two whose cases part otherwise: Cyrillic ones above all.
+        // Small letters drawn as small capitals, mostly Cyrillic, and two more letters whose cases would have two looks.
         'ᴀ' => 'a',
         'ʙ' => 'b',
         'ᴅ' => 'd',
@@ -281,7 +281,7 @@ fn fold_char(c: char) -> char {
     }
 }
 
-/// The only character, where there is one only: case is taken one character for one.
+/// The character, if there is only one: folding case replaces one character by one.
 fn single(mut chars: impl Iterator<Item = char>) -> Option<char> {
     chars.next().filter(|_| chars.next().is_none())
 }
@@ -305,7 +305,7 @@ mod tests {
         assert_eq!(parse("a#b#0b9189").unwrap().base(), "a#b");
     }
 
-    /// Whatever could forge another line, or cannot be seen, is no name; the reason says so.
+    /// Nothing that could forge another line, or is invisible, is a name; the error says why.
     #[test]
     fn refuses_everything_else() {
         for (text, why) in [
@@ -342,7 +342,7 @@ mod tests {
         assert_eq!(parse(&format!("{stack}\u{5b4}")), Err(BadName::Mark('\u{5b4}')));
     }
 
-    /// No character of a name is ignored in display.
+    /// No character of a name is invisible.
     #[test]
     fn nothing_invisible_is_in_a_name() {
         for c in ('\0'..=char::MAX).filter(|&c| may_be_in_name(c)) {
@@ -353,7 +353,7 @@ mod tests {
         }
     }
 
-    /// What is longer than any name is refused by its length alone.
+    /// Text longer than any name is refused for its length alone.
     #[test]
     fn overlong_names_are_not_looked_at() {
         let long = "\u{fdfa}".repeat(43);
@@ -361,7 +361,7 @@ mod tests {
         assert_eq!(Name::parse(&[0xff; MAX_BYTES + 1]), Err(BadName::TooLong));
     }
 
-    /// Names that a reader could take for each other have one look; others do not.
+    /// Names that a reader could confuse have one look; others do not.
     #[test]
     fn finds_look_alikes() {
         for names in [
@@ -393,8 +393,8 @@ mod tests {
         }
     }
 
-    /// Of ASCII only these look alike: the cases of a letter, `i l 1`, and `o 0`; and `m` is `rn`. The short way to a look
-    /// and the long way agree.
+    /// Of ASCII only these look alike: the cases of a letter, `i l 1`, and `o 0`; and `m` is `rn`. The fast path agrees
+    /// with the general rule.
     #[test]
     fn ascii_looks() {
         let mut classes = std::collections::BTreeMap::<_, String>::new();
