@@ -20,7 +20,7 @@ const MAX_MARKS: usize = 4;
 /// digit or `_`. So no name looks like the start of a notice, and it is clear where `NAME: ` ends and the text begins.
 ///
 /// Letters and digits are what Unicode calls alphabetic or numeric. That includes vowel signs and other marks, but only
-/// after a letter or digit, at most [`MAX_MARKS`] on one, and none of them twice: a mark drawn over itself cannot be
+/// after a letter or digit, at most four on one, and none of them twice: a mark drawn over itself cannot be
 /// seen. It includes no character that is invisible (`Default_Ignorable_Code_Point`). So the Hangul fillers are not
 /// allowed. Neither are conjoining Hangul vowels and finals, which have no width unless they form a syllable; the
 /// syllables themselves are letters.
