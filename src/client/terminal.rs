@@ -1,10 +1,11 @@
 //! The client with a prompt: what people use.
 
+use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use jiff::Zoned;
 
 use super::handle::{Command, Handle, Status};
@@ -16,6 +17,7 @@ use super::prompt::screen::Screen;
 use super::prompt::waker::Waker;
 use super::prompt::{Prompt, Typed};
 use super::render::Renderer;
+use super::session::{self, Phase};
 use super::signals::Cause;
 use super::wanted::parse_name;
 use super::{NAME_QUESTION, plain, session_for, signals};
@@ -37,7 +39,7 @@ const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// Fails as [`network::start`] says, and when the name will not do.
-pub fn run(args: &ClientArgs, name: Option<Name>, colors: bool) -> anyhow::Result<()> {
+pub fn run(args: &ClientArgs, name: Option<Name>, colors: bool) -> anyhow::Result<ExitCode> {
     let screen = Arc::new(Screen::default());
     let people = Arc::new(Mutex::new(People::default()));
     let waker = Arc::new(Waker::default());
@@ -52,9 +54,9 @@ pub fn run(args: &ClientArgs, name: Option<Name>, colors: bool) -> anyhow::Resul
     let result = desk.serve(name);
     match stop.signal() {
         Some(signal) => signals::die_by(signal),
-        None => return result,
+        None => result?,
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Word from outside that it is time to stop.
@@ -142,11 +144,9 @@ impl Desk<'_> {
             }
             Reason::Stopped => {}
         }
-        let unheard = handle.status().unheard;
+        let confirmed = handle.status().confirmed();
         handle.tell(Command::LeaveNow);
-        let result = handle.result(FAREWELL_TIMEOUT).unwrap_or(Ok(()));
-        ensure!(unheard == 0, "{unheard} of your lines were not confirmed");
-        result
+        handle.result(FAREWELL_TIMEOUT).unwrap_or(Ok(())).and(confirmed)
     }
 
     /// The name to join under; `None` for a user who would rather leave.
@@ -185,7 +185,7 @@ impl Desk<'_> {
             if self.stop.signal().is_some() {
                 return Reason::Stopped;
             }
-            let Status { name, refused, .. } = handle.status();
+            let session::Status { name, refused, .. } = handle.status().session;
             let question = if refused.is_some() { NAME_QUESTION.into() } else { format!("You({name})> ") };
             match self.prompt.read(&question, &name) {
                 Typed::Text(text) if is_exit(&text) => return Reason::Leaves(Some(text)),
@@ -228,8 +228,8 @@ impl Desk<'_> {
             Input::Line(line) => handle.tell(Command::Say(line.into())),
             Input::Lines(lines) => lines.iter().for_each(|&line| handle.tell(Command::SayLiterally(line.into()))),
         }
-        let Status { is_down, unheard, .. } = handle.status();
-        if is_down {
+        let Status { session, unheard, .. } = handle.status();
+        if session.phase == Phase::Down {
             self.note(&format!("{unheard} of your lines will be sent when the connection is back"));
         }
     }

@@ -69,6 +69,12 @@ impl Name {
         Ok(Name(text.into()))
     }
 
+    /// Whether a text is a name as it is shown, with nothing around it.
+    #[must_use]
+    pub fn is_one(text: &str) -> bool {
+        Name::parse(text.as_bytes()).is_ok_and(|name| name.as_str() == text)
+    }
+
     /// The name as it is shown.
     #[must_use]
     pub fn as_str(&self) -> &str {

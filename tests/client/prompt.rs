@@ -161,7 +161,7 @@ fn unconfirmed_lines_are_an_error() {
     user.press("one\rtwo\r\x04");
     assert_eq!(peer.raw_line(), "one");
     assert_eq!(user.end().code(), Some(1));
-    user.wait_for("2 of your lines were not confirmed");
+    user.wait_for("gotcp: 2 lines were not confirmed");
 }
 
 /// A paste of some lines is sent as it is, none of it a command; of many only after a yes.
