@@ -142,8 +142,10 @@ impl Client {
             }
             thread::sleep(Duration::from_millis(10));
         };
-        let (stdout, stderr) = (self.stdout.iter().collect(), self.stderr.iter().collect());
-        assert!(status.success(), "{status}: {stderr:#?}");
+        let (stdout, stderr): (_, Vec<String>) = (self.stdout.iter().collect(), self.stderr.iter().collect());
+        // A whisper to someone whose connection is broken fails, and a command that fails makes the client end with 1.
+        let has_failed = stderr.iter().any(|line| line.starts_with("--- error: "));
+        assert_eq!(status.code(), Some(i32::from(has_failed)), "{stderr:#?}");
         (stdout, stderr)
     }
 }
