@@ -223,7 +223,7 @@ impl World {
                 2 => self.people[at].session.say(&[b'y'; 300], false),
                 3 => self.people[at].session.say(b"!me waves", false),
                 4..8 if at != LISTENER && self.people[LISTENER].session.status().phase == Phase::Joined => {
-                    self.whisper(at)
+                    self.whisper(at);
                 }
                 8 if at != LISTENER => {
                     let person = &mut self.people[at];
