@@ -171,6 +171,11 @@ impl Prompt {
         self.modes.restore();
     }
 
+    /// Takes what stands behind the next prompt, and puts another text there: before the cursor, and behind it.
+    pub fn swap_draft(&mut self, other: &mut (String, String)) {
+        std::mem::swap(&mut self.draft, other);
+    }
+
     /// Lets a text stand behind the next prompt.
     pub fn set_draft(&mut self, text: String) {
         self.draft = (text, String::new());
