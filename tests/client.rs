@@ -5,7 +5,7 @@ mod support;
 
 use std::os::unix::process::ExitStatusExt;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use support::fake_server::FakeServer;
@@ -456,6 +456,30 @@ fn history_outlives_the_session() {
     peer.expect("a needle in here");
     user.wait_for("bob: meanwhile");
     user.wait_for_prompt(PROMPT);
+}
+
+/// Whatever is done with the keys, what is said meanwhile is shown soon: in a search, after Alt and a digit, and in the
+/// middle of a key of several.
+#[test]
+fn no_mode_keeps_messages_back() {
+    for keys in ["\x12need", "\x1b3", "\x18"] {
+        let server = FakeServer::start();
+        let mut user = Setup::new(&server.address()).start();
+        let (mut peer, name) = server.welcome();
+        user.wait_for_prompt(PROMPT);
+        user.press("needle\r");
+        peer.echo(&name);
+        user.wait_for("carol: needle");
+        user.wait_for_prompt(PROMPT);
+        user.press(keys);
+        thread::sleep(Duration::from_millis(300));
+        let sent = Instant::now();
+        peer.send("bob: meanwhile\n");
+        user.wait_for("bob: meanwhile");
+        assert!(sent.elapsed() < Duration::from_secs(2), "{keys:?}: {:?}", sent.elapsed());
+        user.press("\x05\x15hello\r");
+        assert_eq!(peer.echo(&name), "hello", "{keys:?}");
+    }
 }
 
 /// Tab completes names and commands; what is said meanwhile is shown at once, and another Tab goes on.

@@ -92,8 +92,9 @@ impl Prompt {
         let sleeps = Arc::new(AtomicBool::new(false));
         let sleeper = EventHandler::Conditional(Box::new(Sleeper(Arc::clone(&sleeps))));
         editor.bind_sequence(KeyEvent::ctrl('Z'), sleeper);
-        let rung = Arc::clone(&screen);
-        let ringer = thread::Builder::new().name("ringer".into()).spawn(move || rung.ring(printer)).ok()?;
+        let (bell, woken) = (Arc::clone(&screen), Arc::clone(&waker));
+        let ring = move || bell.ring(printer, || woken.wake());
+        let ringer = thread::Builder::new().name("ringer".into()).spawn(ring).ok()?;
         Some(Prompt { editor, screen, waker, ringer, modes, sleeps, history: None, draft: Default::default() })
     }
 
