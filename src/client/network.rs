@@ -195,11 +195,7 @@ impl Network {
                         (end, _) => end,
                     };
                     match end {
-                        End::Silent => {
-                            self.status().confirmed()?;
-                            ensure!(has_joined, "{}: no answer", self.address);
-                            return Ok(());
-                        }
+                        End::Silent => return self.outcome(),
                         End::Replaced => bail!("{}: this session was resumed elsewhere", self.address),
                         End::Refused(why) if !has_joined || !reconnect => bail!("{why}"),
                         End::Refused(why) => self.note(format!("{why}; trying again")),
@@ -219,7 +215,7 @@ impl Network {
                 self.wait(Some(until), None)?;
             }
             if self.may_go() {
-                return self.status().confirmed();
+                return self.outcome();
             }
         }
     }
@@ -287,7 +283,7 @@ impl Network {
             if farewell_by.is_some_and(|by| now >= by) {
                 return End::Broken("not closed by the server".into());
             }
-            if self.patience_ends().is_some_and(|end| now >= end) {
+            if self.is_out_of_patience() {
                 return End::Silent;
             }
             let may_read = connection.ready.to_read && self.listener.has_room();
@@ -416,8 +412,20 @@ impl Network {
         self.session.is_leaving().then(|| self.heard_at + PATIENCE)
     }
 
+    fn is_out_of_patience(&self) -> bool {
+        self.patience_ends().is_some_and(|end| Instant::now() >= end)
+    }
+
     fn may_go(&self) -> bool {
-        self.session.may_go() || self.patience_ends().is_some_and(|end| Instant::now() >= end)
+        self.session.may_go() || self.is_out_of_patience()
+    }
+
+    /// What came of it for a user who may go.
+    fn outcome(&self) -> anyhow::Result<()> {
+        self.status().confirmed()?;
+        let was_never_in = self.is_out_of_patience() && !self.session.status().has_joined;
+        ensure!(!was_never_in, "{}: no answer", self.address);
+        Ok(())
     }
 
     fn note(&mut self, text: String) {

@@ -84,13 +84,13 @@ fn type_all(mut input: Input, handle: &Handle) {
 fn leave_on_signal(handle: Handle) -> anyhow::Result<Arc<AtomicI32>> {
     let stopped_by = Arc::new(AtomicI32::new(0));
     let stops = Arc::clone(&stopped_by);
-    signals::watch(move |signal, _| {
+    let stopped = move |signal, _| {
         stops.store(signal, Ordering::SeqCst);
         handle.tell(Command::LeaveNow);
         handle.wait_until_down(FAREWELL_TIMEOUT);
         signals::die_by(signal);
-    })
-    .context("cannot listen to signals")?;
+    };
+    signals::watch(stopped, || ()).context("cannot listen to signals")?;
     Ok(stopped_by)
 }
 
