@@ -38,14 +38,14 @@ pub enum BadName {
     NotUtf8,
     /// The first character is not a letter, a digit or `_`.
     Start,
-    /// Some character is none of those that a name may have.
+    /// This character may not be in a name.
     Character(char),
-    /// A mark that follows no letter or digit, or is one too many on it, or on it already.
+    /// This mark follows no letter or digit, follows too many others, or is there already.
     Mark(char),
 }
 
 impl Name {
-    /// Reads a name; spaces around it do not count. Anything longer than [`MAX_BYTES`] costs no more than its length.
+    /// Reads a name; spaces around it do not count. Anything longer than [`MAX_BYTES`] is refused by its length alone.
     ///
     /// # Errors
     /// Says what is wrong with it.
@@ -106,7 +106,7 @@ impl fmt::Display for Name {
 /// until nothing changes. What looks alike always has one look. Two cases of a letter have one, too, except where they
 /// look like two different letters: Greek `Ν` is an n and `ν` a v, and n and v are not the same.
 ///
-/// Of ASCII these fall together: the cases of each letter, `i l 1 |`, `o 0`, and `m` with `rn`.
+/// In ASCII these look alike: the cases of each letter, `i l 1 |`, `o 0`, and `m` with `rn`.
 ///
 /// `_ - . #` are their own looks, and no mark moves across them: the look of `carol#77a1f0` is that of `carol`, `#`, and
 /// that of `77a1f0`.
@@ -114,7 +114,8 @@ impl fmt::Display for Name {
 pub struct Look(CompactString);
 
 impl Look {
-    /// The look of any text. Its cost grows with the length of the text: nobody has to look at one that is longer than [`MAX_BYTES`].
+    /// The look of any text. It costs time in proportion to the text, so callers refuse what is longer than
+    /// [`MAX_BYTES`] first.
     #[must_use]
     pub fn of(text: &str) -> Look {
         if text.bytes().all(|b| b.is_ascii() && may_be_in_name(b.into())) {
@@ -185,7 +186,7 @@ fn check_marks(text: &str) -> Result<(), BadName> {
     Ok(())
 }
 
-/// What [`fold`] comes to for characters of names in ASCII.
+/// The same as [`fold`], for names in ASCII.
 fn look_of_ascii(text: &str) -> CompactString {
     let mut look = CompactString::with_capacity(text.len());
     for b in text.bytes() {
@@ -197,8 +198,8 @@ fn look_of_ascii(text: &str) -> CompactString {
     look
 }
 
-/// Small letters alone would not do: where they look like no others, their capitals may, as with Cyrillic `л` and Greek
-/// `λ`. What is ASCII by now is the look already.
+/// One step towards a look. Folding to small letters is not enough: where they look like no others, their capitals may,
+/// as with Cyrillic `л` and Greek `λ`. What is ASCII by now is already the look.
 fn fold(text: &str) -> CompactString {
     let small: String = skeleton(text).map(fold_char).collect();
     let capital = |c: char| if c.is_ascii() { c } else { single(c.to_uppercase()).unwrap_or(c) };
@@ -211,7 +212,8 @@ fn fold_char(c: char) -> char {
     match c.to_ascii_lowercase() {
         'i' | '1' | '|' | 'ʟ' => 'l',
         '0' => 'o',
-        // Small letters drawn as small capitals, and two whose cases part otherwise: Cyrillic ones above all.
+        // Small letters drawn as small capitals, most of them Cyrillic, and two whose cases would otherwise look
+        // different.
         'ᴀ' => 'a',
         'ʙ' => 'b',
         'ᴅ' => 'd',
@@ -229,7 +231,7 @@ fn fold_char(c: char) -> char {
     }
 }
 
-/// The only character, where there is one only: case is taken one character for one.
+/// The character, if there is only one: case is folded one character for one.
 fn single(mut chars: impl Iterator<Item = char>) -> Option<char> {
     chars.next().filter(|_| chars.next().is_none())
 }
@@ -242,7 +244,7 @@ mod tests {
         Name::parse(text.as_bytes())
     }
 
-    /// Letters and digits of any script make a name, with tags and the like.
+    /// Letters and digits of any script make a name, with or without a tag.
     #[test]
     fn accepts_names() {
         for name in ["a", "_", "7up", "carol#0b9189", "jean-luc.p", "박지성", "Ωmega", "नाम", &"x".repeat(32)]
@@ -301,7 +303,7 @@ mod tests {
         }
     }
 
-    /// What is longer than any name is refused by its length alone.
+    /// What is longer than any name can be is refused by its length alone.
     #[test]
     fn overlong_names_are_not_looked_at() {
         let long = "\u{fdfa}".repeat(43);
@@ -338,8 +340,8 @@ mod tests {
         }
     }
 
-    /// Of ASCII only these look alike: the cases of a letter, `i l 1`, and `o 0`; and `m` is `rn`. The short way to a look
-    /// and the long way agree.
+    /// In ASCII only these look alike: the cases of a letter, `i l 1`, and `o 0`; and `m` is `rn`. The fast path for
+    /// ASCII agrees with the general one.
     #[test]
     fn ascii_looks() {
         let mut classes = std::collections::BTreeMap::<_, String>::new();
@@ -354,7 +356,8 @@ mod tests {
         assert_eq!(classes.join(" "), expected);
     }
 
-    /// A look is found for every character, in a name or not, and is its own look: what is typed cannot keep us busy.
+    /// Every character has a look, in a name or not, and a look is its own look: no input makes the search run for
+    /// ever.
     #[test]
     fn every_character_has_a_look() {
         for c in ('\0'..=char::MAX).filter(|&c| u32::from(c) < 0x3400 || !c.is_alphabetic()) {

@@ -4,14 +4,14 @@ use std::borrow::Cow;
 
 use memchr::memchr2;
 
-/// What stands in for everything that is not let through.
+/// What replaces every character that is not allowed.
 pub const REPLACEMENT: char = char::REPLACEMENT_CHARACTER;
 
 /// Makes a line harmless to every terminal it will be shown on.
 ///
 /// Invalid UTF-8, control characters other than TAB (C0, DEL, C1), line and paragraph separators and bidirectional
-/// overrides each become U+FFFD; everything else passes unharmed. The result is at most three times as long as the
-/// input, and making it harmless again changes nothing.
+/// overrides each become U+FFFD; everything else passes unchanged. The result is at most three times as long as the
+/// input, and sanitising it again changes nothing.
 #[must_use]
 pub fn sanitise(line: &[u8]) -> Cow<'_, str> {
     match simdutf8::basic::from_utf8(line) {
@@ -21,7 +21,7 @@ pub fn sanitise(line: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// Whether a line says nothing: blank lines are ignored.
+/// Whether a line is blank: blank lines are ignored.
 #[must_use]
 pub fn is_blank(text: &str) -> bool {
     text.trim_ascii().is_empty()
@@ -40,7 +40,7 @@ pub fn is_forbidden(c: char) -> bool {
 
 fn is_harmless(text: &str) -> bool {
     let bytes = text.as_bytes();
-    // Counted to the end, not searched for: without an early exit the compiler uses vector instructions.
+    // A count, not a search: without an early exit the compiler can use vector instructions.
     if bytes.iter().filter(|b| b.is_ascii_control() && **b != b'\t').count() > 0 {
         return false;
     }
@@ -56,7 +56,7 @@ fn replace_forbidden(text: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Only what can do harm is replaced, one for one.
+    /// Only what can do harm is replaced, one character for one.
     #[test]
     fn replaces_what_can_do_harm() {
         for (input, expected) in [
@@ -81,7 +81,7 @@ mod tests {
         }
     }
 
-    /// What is harmless is not copied, and stays as it is when made harmless again.
+    /// Harmless text is not copied, and sanitising twice is the same as sanitising once.
     #[test]
     fn is_idempotent_and_borrows_what_is_clean() {
         assert!(matches!(sanitise("안녕, clean".as_bytes()), Cow::Borrowed(_)));
