@@ -212,7 +212,7 @@ fn fold_char(c: char) -> char {
     match c.to_ascii_lowercase() {
         'i' | '1' | '|' | 'ʟ' => 'l',
         '0' => 'o',
-        // Small letters drawn as small capitals, most of them Cyrillic, and two whose cases would otherwise look
+        // Small letters drawn as small capitals, as many Cyrillic ones are, and two whose cases would otherwise look
         // different.
         'ᴀ' => 'a',
         'ʙ' => 'b',
