@@ -71,6 +71,14 @@ impl Listener {
         Ok(Listener { socket, ready: true, paused_until: None })
     }
 
+    /// Registers it for events, with a token.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        registry.register(&mut self.socket, token, Interest::READABLE)
+    }
+
     /// The address that it listens on.
     ///
     /// # Errors
@@ -117,20 +125,6 @@ impl Listener {
                 }
             }
         }
-    }
-}
-
-impl mio::event::Source for Listener {
-    fn register(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
-        self.socket.register(registry, token, interest)
-    }
-
-    fn reregister(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
-        self.socket.reregister(registry, token, interest)
-    }
-
-    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-        self.socket.deregister(registry)
     }
 }
 

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use bytesize::ByteSize;
-use mio::{Events, Interest, Poll, Registry, Token};
+use mio::{Events, Poll, Registry, Token};
 
 use crate::cli::{ServerArgs, WrongUsage};
 use crate::lobby::Lobby;
@@ -98,7 +98,7 @@ impl Server {
         let transcript = transcript.transpose()?;
         let mut listener = Listener::bind(&args.listen, args.stall_timeout)?;
         let poll = Poll::new().context("cannot wait for events")?;
-        poll.registry().register(&mut listener, LISTENER, Interest::READABLE).context("cannot wait for connections")?;
+        listener.register(poll.registry(), LISTENER).context("cannot wait for connections")?;
         let signals = Signals::register(poll.registry(), SIGNALS).context("cannot wait for signals")?;
         let registry = Rc::new(poll.registry().try_clone().context("cannot wait for events")?);
         console.status(format_args!("listening on {}", listener.local_address()?));
