@@ -20,7 +20,7 @@
 
 use std::time::Duration;
 
-use super::client::{Client, State};
+use super::client::State;
 use super::rate_limit::Rate;
 use super::{ClientId, Due, Event, Lobby};
 use crate::protocol::notice::{Error, Private};
@@ -112,10 +112,8 @@ impl Blocked {
 impl Lobby {
     /// A socket took `count` bytes of what [`Lobby::chunks`] gave.
     pub fn take(&mut self, id: ClientId, count: usize, now: Duration) {
+        self.change_outbox(id, |outbox, scrollback| outbox.take(scrollback, count));
         let client = self.clients[id.0].as_mut().expect(super::KNOWN);
-        let before = client.outbox.aside_bytes();
-        client.outbox.take(self.room.scrollback(), count);
-        self.private_bytes -= before - client.outbox.aside_bytes();
         if let Some(blocked) = &mut client.blocked {
             blocked.take(count, now);
             if !client.outbox.is_pending(self.room.scrollback()) {
@@ -214,11 +212,6 @@ impl Lobby {
         if let Some(blocked) = &mut client.blocked {
             **blocked = Blocked { progress: now, fair_until: Duration::ZERO };
         }
-    }
-
-    /// Whether a client may say something although a fair reader is far behind, and when if not.
-    pub(super) fn may_trickle_at(client: &Client) -> Duration {
-        client.bytes_left.ready_at(&TRICKLE_RATE)
     }
 }
 

@@ -27,7 +27,7 @@ pub const PLACE_SHARE: u32 = 5;
 
 /// A byte that is replaced becomes U+FFFD, which has three bytes.
 const GROWTH: usize = 3;
-/// The longest public line that is not a message: two names and the words between them.
+/// The longest public line without a sender's text: two names and the words between them.
 const LONGEST_NOTICE: usize = 2 * MAX_BYTES + 32;
 
 const _: () = assert!(MAX_PRIVATE < MAX_ANSWERS && MAX_ANSWERS < MAX_WHISPERS_TOTAL);

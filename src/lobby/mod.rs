@@ -409,7 +409,7 @@ impl Lobby {
         }
         let mut at = client.lines_left.ready_at(&self.limits.rate).max(self.access.ready_at(client.place));
         if self.backpressure.is_on && matches!(client.state, State::Member(_)) {
-            at = at.max(Lobby::may_trickle_at(client));
+            at = at.max(client.bytes_left.ready_at(&TRICKLE_RATE));
         }
         if at > now && has_line { Readiness::At(at) } else { Readiness::Now }
     }
