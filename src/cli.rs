@@ -9,10 +9,10 @@ use anyhow::{Context, ensure};
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-/// Where both halves meet unless told otherwise.
+/// The default address of both halves.
 const DEFAULT_ADDRESS: &str = "127.0.0.1:7777";
 
-/// The longest time that may be asked for, about: sums of several such times are still far from what a clock can count.
+/// The longest time that an option may have: sums of several such times do not overflow.
 const LONGEST: Duration = Duration::from_secs(100 * 366 * 24 * 60 * 60);
 
 /// A small real-time chat over TCP.
@@ -39,7 +39,7 @@ pub enum Half {
     Client(ClientArgs),
 }
 
-/// What a server can be told.
+/// Options of the server.
 #[derive(Clone, Debug, Args)]
 pub struct ServerArgs {
     /// Address to listen on
@@ -82,11 +82,11 @@ pub struct ServerArgs {
     #[arg(long, value_name = "BYTES", default_value_t = 65_536, value_parser = clap::value_parser!(u32).range(16..=16_777_216))]
     pub max_line: u32,
 
-    /// Lines a second that one sender may go on sending; 0: no limit
+    /// Lines a second that one sender may send; 0: no limit
     #[arg(long, value_name = "LINES", default_value_t = 20)]
     pub rate: u32,
 
-    /// Lines that one sender may send at once before --rate is felt
+    /// Lines that one sender may send at once before --rate applies
     #[arg(long, value_name = "LINES", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     pub burst: u32,
 
@@ -103,7 +103,7 @@ pub struct ServerArgs {
     pub quiet: u8,
 }
 
-/// What a client can be told.
+/// Options of the client.
 #[derive(Clone, Debug, Args)]
 #[allow(clippy::struct_excessive_bools)] // Each is a switch of the command line.
 pub struct ClientArgs {
@@ -155,11 +155,11 @@ fn duration(text: &str) -> anyhow::Result<Duration> {
 
 fn positive_duration(text: &str) -> anyhow::Result<Duration> {
     let duration = duration(text)?;
-    ensure!(!duration.is_zero(), "it must be longer than nothing");
+    ensure!(!duration.is_zero(), "it must be longer than 0s");
     Ok(duration)
 }
 
-/// A mistake on the command line that only shows once its options are taken together.
+/// A mistake on the command line that shows only when its options are taken together.
 #[derive(Debug)]
 pub struct WrongUsage(pub String);
 
@@ -171,10 +171,10 @@ impl fmt::Display for WrongUsage {
 
 impl std::error::Error for WrongUsage {}
 
-/// Finds the addresses that `HOST:PORT` stands for.
+/// Resolves `HOST:PORT`.
 ///
 /// # Errors
-/// Names the address, when there is no port in it or no such host.
+/// If there is no port or no such host; names the address.
 pub fn resolve(address: &str) -> anyhow::Result<Vec<SocketAddr>> {
     use std::net::ToSocketAddrs;
     let addresses: Vec<_> = address.to_socket_addrs().with_context(|| format!("cannot find {address}"))?.collect();

@@ -20,8 +20,8 @@
 //!                 └── eve reads slowly: nobody waits for her
 //! ```
 //!
-//! Broadcast, history, slow readers, coming back after a break, the transcript: each is only a matter of where a cursor
-//! starts and how far behind it may fall. And there is one order, since there is one log.
+//! Broadcast, history, slow readers, coming back after a break, the transcript: each is only a question of where a
+//! cursor starts and how far behind it may fall. And there is one order, since there is one log.
 //!
 //! # The files, in reading order
 //!
@@ -37,7 +37,7 @@
 //! | [`room`] | what everybody sees: entries, and what they do. Pure |
 //! | `room/entry.rs` | what may happen to a room |
 //! | `room/mod.rs` | `apply`, the only function that changes it |
-//! | `room/scrollback.rs` | what was said: the ring |
+//! | `room/scrollback.rs` | what was said: the ring buffer |
 //! | `room/roster.rs` | who is here, and who may come back |
 //! | `room/session.rs`, `room/place.rs` | the secret of a session; where connections come from |
 //! | [`lobby`] | what is local to one server: connections and their limits. Pure |

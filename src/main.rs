@@ -1,4 +1,4 @@
-//! Parses the command line, runs one half, and turns its end into an exit code.
+//! Parses the command line, runs the server or the client, and turns the outcome into an exit code.
 
 use std::io::{Write, stderr};
 use std::process::ExitCode;
@@ -34,7 +34,7 @@ fn usage(error: &clap::Error) -> ExitCode {
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
-/// One line on stderr. Where even that is closed, nobody is left to tell.
+/// Prints one line on stderr. If that is closed, nobody is left to tell.
 fn complain(what: std::fmt::Arguments<'_>) {
     let _ = writeln!(stderr(), "gotcp: {what}");
 }

@@ -25,9 +25,9 @@ pub struct AccessLimits {
 pub enum Entrance {
     /// It may come in.
     Open,
-    /// It is told why not, and closed.
+    /// It is told why it may not, and closed.
     Closed(Error<'static>),
-    /// It is closed at once: too many are being told already.
+    /// It is closed at once: too many others are being told already.
     Shut,
 }
 
@@ -67,8 +67,8 @@ impl Access {
         }
     }
 
-    /// Why nobody may join from a place, if so. Those who are away are counted here: the room still has them, and they
-    /// may come back at any moment.
+    /// Why nobody may join from a place; `None` if they may. Those who are away count, too: the room still has them,
+    /// and they may come back at any moment.
     #[must_use]
     pub fn refuses_to_join(&self, place: Place, roster: &Roster) -> Option<Error<'static>> {
         self.refusal(place, roster.online(), roster.present_from(place))
@@ -106,7 +106,7 @@ impl Access {
         if self.is_exempt(place) { Duration::ZERO } else { self.buckets.get(&place).ready_at(&self.rate) }
     }
 
-    /// Counts lines against the limit of their place.
+    /// Counts lines against the rate of their place.
     pub fn charge(&mut self, place: Place, lines: u32, now: Duration) {
         if !self.is_exempt(place) {
             self.buckets.entry(place, now).charge(&self.rate, lines, now);

@@ -9,32 +9,33 @@
 //!    │      │ the reader is fair       │ could overwrite it     │
 //! ```
 //!
-//! - *A fair reader is waited for.* Beyond `high` those who fill the log wait for it. Whoever says a line now and then
-//!   does not notice: everybody may still say 4 KiB a second, out of what is left up to `evict`. So a fair
-//!   reader never gets that far.
-//! - *Any other reader is not*, once it had its chance. It costs nobody anything. Beyond `evict`, or once it has taken nothing for the stall
-//!   timeout, it is disconnected, between two lines.
+//! - *A fair reader is waited for.* Beyond `high` those who fill the log wait for it. Someone who says a line now and
+//!   then does not notice: everybody may still say 4 KiB a second, out of what is left up to `evict`. So a fair reader
+//!   never gets that far.
+//! - *Any other reader is not waited for*, once it has had its 5 s. It costs nobody anything. Beyond `evict`, or once
+//!   it has taken nothing for the stall timeout, it is disconnected, between two lines.
 //!
-//! A turn appends less than a quarter of the scrollback. So what a reader is in the middle of is still there at the end
-//! of the turn in which it fell behind `evict`.
+//! A turn appends at most a quarter of the scrollback. So the line that a reader is in the middle of is still there at
+//! the end of the turn in which it fell behind `evict`.
 
 use std::time::Duration;
 
-use super::client::{Client, State};
+use super::client::State;
 use super::rate_limit::Rate;
 use super::{ClientId, Due, Event, Lobby};
 use crate::protocol::notice::{Error, Private};
 
-/// How long a reader whose socket has just refused more is given the benefit of the doubt. What the kernel took on its
-/// behalf before that says nothing about it, and the kernel at the other end does not ask for more before a good part of
-/// its buffer has become free: one that had read quickly and then reads 70 kB/s was seen to take nothing for 4.7 s. It has
-/// to be 4 MiB behind by then for anybody to wait.
+/// How long a reader counts as fair after its socket has refused more for the first time. What the kernel took on its
+/// behalf before that says nothing about it, and the kernel at the other end does not ask for more before a good part
+/// of its buffer is free: a reader that had read quickly and then read 70 kB/s was seen to take nothing for 4.7 s.
+/// Nobody waits for it in that time unless it is more than `high` behind.
 const DOUBT: Duration = Duration::from_secs(5);
 /// What a reader has to take to be fair...
 const FAIR_BYTES: u32 = 64 * 1024;
 /// ...in this time.
 const FAIR_TIME: Duration = Duration::from_secs(1);
-/// How long a reader stays fair at most after it has taken something: for the same reason so much longer.
+/// How long a reader stays fair at most after it has taken something. It is longer than [`FAIR_TIME`] for the same
+/// reason.
 const FAIR_AHEAD: Duration = Duration::from_secs(8);
 /// What everyone may say while a reader is waited for, in bytes a second, and as much at once.
 const TRICKLE: u32 = 4 * 1024;
@@ -46,9 +47,9 @@ pub const TRICKLE_RATE: Rate = Rate::new(TRICKLE, TRICKLE);
 pub struct Watermarks {
     /// The most that one turn appends.
     pub turn: u64,
-    /// Behind by more than this, a fair reader is waited for.
+    /// If a fair reader is behind by more than this, it is waited for.
     pub high: u64,
-    /// Behind by more than this, a reader is disconnected.
+    /// A reader that is behind by more than this is disconnected.
     pub evict: u64,
 }
 
@@ -69,11 +70,11 @@ pub struct Backpressure {
     pub watermarks: Watermarks,
     /// What this turn may append.
     pub budget: u64,
-    /// Whether a fair reader is behind `high`.
+    /// Whether a fair reader is more than `high` behind.
     pub is_on: bool,
-    /// How far behind the last one of the fair readers is.
+    /// How far behind the slowest of the fair readers is.
     farthest: u64,
-    /// A position that must not be overwritten, though no connection is there: a transcript's.
+    /// A position that must not be overwritten although no connection is there: that of the transcript.
     held: Option<u64>,
     blocked: Vec<ClientId>,
 }
@@ -83,7 +84,7 @@ pub struct Backpressure {
 pub struct Blocked {
     /// When it last took anything.
     progress: Duration,
-    /// Until when it counts as fair. Every byte that it takes moves that on.
+    /// Until when it counts as fair. Every byte that it takes extends that.
     fair_until: Duration,
 }
 
@@ -111,10 +112,8 @@ impl Blocked {
 impl Lobby {
     /// A socket took `count` bytes of what [`Lobby::chunks`] gave.
     pub fn take(&mut self, id: ClientId, count: usize, now: Duration) {
+        self.change_outbox(id, |outbox, scrollback| outbox.take(scrollback, count));
         let client = self.clients[id.0].as_mut().expect(super::KNOWN);
-        let before = client.outbox.aside_bytes();
-        client.outbox.take(self.room.scrollback(), count);
-        self.private_bytes -= before - client.outbox.aside_bytes();
         if let Some(blocked) = &mut client.blocked {
             blocked.take(count, now);
             if !client.outbox.is_pending(self.room.scrollback()) {
@@ -132,15 +131,15 @@ impl Lobby {
         }
     }
 
-    /// Keeps the scrollback from `position` on, as for a fair reader, until this is called again; `None`: no longer. It takes
-    /// effect at once.
+    /// Keeps the scrollback from `position` on, as for a fair reader, until this is called again; `None` keeps nothing.
+    /// It takes effect at once.
     pub fn hold(&mut self, position: Option<u64>) {
         self.backpressure.held = position;
         self.set_budget();
     }
 
-    /// Looks after the blocked readers: disconnects those that are too far behind or take nothing, and finds out how much
-    /// may be said in the next turn. Returns when that may change though nothing happens.
+    /// Checks the blocked readers: disconnects those that are too far behind or take nothing, and sets how much may be
+    /// said in the next turn. Returns when that may change even if nothing happens.
     pub(super) fn watch_readers(&mut self, now: Duration) -> Option<Duration> {
         let evict = self.backpressure.watermarks.evict;
         let mut farthest = 0;
@@ -174,7 +173,7 @@ impl Lobby {
         wake_at
     }
 
-    /// Finds out what this turn may append, from how far behind the readers were that are waited for.
+    /// Sets what this turn may append, from how far behind the fair readers are.
     fn set_budget(&mut self) {
         let Watermarks { turn, high, evict } = self.backpressure.watermarks;
         let held = self.backpressure.held.map_or(0, |held| self.room.scrollback().end().saturating_sub(held));
@@ -185,7 +184,7 @@ impl Lobby {
         } else if farthest > high {
             evict.saturating_sub(farthest)
         } else {
-            // What is beyond `high` is not for those who get there first.
+            // What is beyond `high` is reserved for those who say little, not for whoever is first.
             (high - farthest).max(self.limits.longest_utterance() as u64)
         };
         self.backpressure.budget = turn.min(left);
@@ -204,7 +203,7 @@ impl Lobby {
         self.end_with(id, Error::ReadTooSlowly, now);
     }
 
-    /// Ends a connection between two lines, whatever else it was owed, with an error.
+    /// Ends a connection with an error, between two lines, and drops whatever else was to be written.
     pub(super) fn end_with(&mut self, id: ClientId, error: Error<'_>, now: Duration) {
         self.dismiss(id);
         let farewell = format!("{}\n", Private::Error(error));
@@ -213,11 +212,6 @@ impl Lobby {
         if let Some(blocked) = &mut client.blocked {
             **blocked = Blocked { progress: now, fair_until: Duration::ZERO };
         }
-    }
-
-    /// Whether a client may say something although a fair reader is far behind, and when if not.
-    pub(super) fn may_trickle_at(client: &Client) -> Duration {
-        client.bytes_left.ready_at(&TRICKLE_RATE)
     }
 }
 

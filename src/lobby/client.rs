@@ -22,19 +22,19 @@ pub struct Client {
     pub place: Place,
     /// How far it has come.
     pub state: State,
-    /// What it is owed.
+    /// What is to be written to it.
     pub outbox: Outbox,
-    /// Since when its socket takes no more, if it does not.
+    /// Set while its socket takes no more.
     pub blocked: Option<Box<Blocked>>,
-    /// How many lines it may still send.
+    /// Its rate limit: how many lines it may still send.
     pub lines_left: Bucket,
-    /// How many bytes it may still say while some reader holds up the others.
+    /// How many bytes it may still say while the others wait for a reader.
     pub bytes_left: Bucket,
-    /// What it can come back with.
+    /// What its owner can come back with.
     pub token: Option<Box<SessionToken>>,
-    /// How many lines of its session have been dealt with. Without a session, nobody asks.
+    /// How many lines of its session have been processed. Meaningless without a session.
     pub heard: u64,
-    /// Whether it counts as one of the connections that may be had, and was not turned away.
+    /// Whether it was let in and counts against the limits, instead of being turned away.
     pub is_admitted: bool,
     /// Whether it was told that it sends too fast, and has not slowed down since.
     pub was_told_to_slow_down: bool,
@@ -44,21 +44,21 @@ pub struct Client {
     pub awaits_names: bool,
     /// Whether nothing can be delivered to it any more.
     pub is_unreachable: bool,
-    /// How many names of its choice were refused.
+    /// How many of its first lines were refused.
     pub refused: u8,
 }
 
 /// How far a connection has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// It has not said its name.
+    /// It has not sent its name.
     Nameless {
-        /// When it has to have said it.
+        /// When it has to have sent it.
         deadline: Duration,
     },
     /// It speaks for someone in the room.
     Member(Seat),
-    /// Nothing that it sends is processed any more, and it is gone once it has got what it is owed.
+    /// Its input is no longer processed, and it is gone once everything is delivered.
     Closing,
 }
 

@@ -14,7 +14,7 @@ use crate::room::entry::{Act, Farewell, Outcome};
 use crate::room::roster::{Found, Seat};
 use crate::room::session::SessionToken;
 
-/// How long a line of names gets before another one is begun, in bytes.
+/// The longest line of names, in bytes, unless one name is longer.
 const NAMES_WIDTH: usize = 96;
 
 impl Lobby {
@@ -46,7 +46,7 @@ impl Lobby {
         }
     }
 
-    /// A whisper is counted first, and takes effect only if that was: so it arrives at most once.
+    /// A whisper is entered as processed first, and sent only if that entry took effect: so it arrives at most once.
     fn whisper(&mut self, id: ClientId, seat: Seat, to: &str, text: &str, now: Duration) {
         if to.len() > MAX_BYTES {
             return self.tell(id, Private::Error(Error::BadName(BadName::TooLong)));
@@ -88,7 +88,7 @@ impl Lobby {
         }
     }
 
-    /// Answers `!who`, or lets it wait until fewer bytes wait for everyone together.
+    /// Answers `!who`, or puts the answer off until fewer private bytes wait in total.
     fn ask_for_names(&mut self, id: ClientId, now: Duration) {
         if self.private_bytes >= MAX_PRIVATE_TOTAL {
             self.client_mut(id).awaits_names = true;
@@ -98,11 +98,11 @@ impl Lobby {
         }
     }
 
-    /// Answers those who wait, as far as there is room for it.
+    /// Gives the answers to `!who` that were put off, as far as there is room.
     pub(super) fn answer_waiting(&mut self, now: Duration) {
         while self.private_bytes < MAX_PRIVATE_TOTAL {
             let Some(id) = self.awaiting_names.pop_front() else { return };
-            // It may be gone, and its number another one's.
+            // The connection may be gone, and its number may be another one's.
             if let Some(client) = &mut self.clients[id.0]
                 && std::mem::take(&mut client.awaits_names)
                 && !self.is_closing(id)
@@ -112,7 +112,7 @@ impl Lobby {
         }
     }
 
-    /// Tells who is here. A long answer costs as much as lines of that length.
+    /// Tells who is here. A long answer costs as much as a line of that length.
     fn tell_names(&mut self, id: ClientId, now: Duration) {
         let mut names: Vec<&str> = self.room.roster().names().collect();
         names.sort_unstable();

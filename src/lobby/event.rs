@@ -11,15 +11,15 @@ use crate::protocol::name::Name;
 pub enum Event {
     /// Someone said or did something.
     Said(Range<u64>),
-    /// Someone joined, over this connection; so many are here now.
+    /// Someone joined over this connection; this many are here now.
     Joined(ClientId, Range<u64>, usize),
-    /// Someone left; so many are still here.
+    /// Someone left; this many are still here.
     Left(Range<u64>, usize),
     /// Someone has another name.
     Renamed(Range<u64>),
     /// Someone's connection broke; the name is kept for a while.
     Broke(Name),
-    /// Someone came back, over this connection.
+    /// Someone came back over this connection.
     Returned(ClientId, Name),
     /// A connection was turned away, disconnected, or asked to try again.
     Refused(ClientId, String),

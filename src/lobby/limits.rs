@@ -8,30 +8,31 @@ use crate::protocol::name::MAX_BYTES;
 
 /// A client for which this many bytes of private lines wait gets no more whispers.
 pub const MAX_PRIVATE: usize = 256 * 1024;
-/// Nothing that a client sends is processed while this many wait for it: so many that whispers alone do not keep anybody
-/// from speaking.
+/// Nothing that a client sends is processed while this many bytes of private lines wait for it. Larger than
+/// [`MAX_PRIVATE`], so that whispers alone keep nobody from speaking.
 pub const MAX_ANSWERS: usize = 2 * MAX_PRIVATE;
-/// The same while [`MAX_PRIVATE_TOTAL`] is reached.
+/// The same limit while [`MAX_PRIVATE_TOTAL`] is reached.
 pub const MAX_ANSWERS_UNDER_PRESSURE: usize = 4 * 1024;
 /// While this many bytes of private lines wait for all connections together, long answers wait, too.
 pub const MAX_PRIVATE_TOTAL: usize = 64 * 1024 * 1024;
-/// While this many wait, nobody gets a whisper: the rest is for answers.
+/// While this many bytes of private lines wait for all connections together, nobody gets a whisper: the rest is for
+/// answers.
 pub const MAX_WHISPERS_TOTAL: usize = MAX_PRIVATE_TOTAL / 4 * 3;
 /// After this many refused names a connection is closed.
 pub const MAX_REFUSED: u8 = 10;
-/// Connections that may be told at a time that there is no place for them; others are closed at once.
+/// How many connections at a time are told that the server is full; others are closed at once.
 pub const MAX_TURNED_AWAY: usize = 64;
-/// The limit of a place is so many times that of one connection.
+/// The rate of a place is this many times that of one connection.
 pub const PLACE_SHARE: u32 = 5;
 
-/// One byte that is replaced becomes U+FFFD, which has three.
+/// A byte that is replaced becomes U+FFFD, which has three bytes.
 const GROWTH: usize = 3;
-/// The longest public line that is not a message: two names and the words between them.
+/// The longest public line without a sender's text: two names and the words between them.
 const LONGEST_NOTICE: usize = 2 * MAX_BYTES + 32;
 
 const _: () = assert!(MAX_PRIVATE < MAX_ANSWERS && MAX_ANSWERS < MAX_WHISPERS_TOTAL);
 
-/// What a server is told when it starts.
+/// The limits that a server is started with.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Bytes of the scrollback; rounded up to a power of two.
@@ -40,7 +41,7 @@ pub struct Limits {
     pub max_line: usize,
     /// Lines that a newcomer is shown.
     pub history: usize,
-    /// Lines that one connection may send.
+    /// How fast one connection may send lines.
     pub rate: Rate,
     /// Time to send a name.
     pub login_timeout: Duration,
@@ -55,14 +56,14 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// The smallest scrollback with which one turn can say at least one line: four of the longest, and what goes with
-    /// them.
+    /// The smallest scrollback with which one turn can append at least one line: four times the longest one, since a
+    /// turn appends at most a quarter.
     #[must_use]
     pub fn smallest_scrollback(&self) -> usize {
         (4 * self.longest_utterance()).next_power_of_two()
     }
 
-    /// The most that one line of input can append: a message, and the news that its sender has left.
+    /// The most that one line of input can append: a message, and the notice that its sender has left.
     #[must_use]
     pub fn longest_utterance(&self) -> usize {
         GROWTH * self.max_line + MAX_BYTES + LONGEST_NOTICE

@@ -14,7 +14,7 @@ use crate::room::entry::{Act, Change, Outcome};
 use crate::room::roster::{Presence, Seat};
 use crate::room::session::SessionToken;
 
-/// What a connection says that comes back: `!resume TOKEN@POSITION`.
+/// What a returning connection sends: `!resume TOKEN@POSITION`.
 struct Resume {
     token: SessionToken,
     position: u64,
@@ -74,7 +74,7 @@ impl Lobby {
         }
     }
 
-    /// First the last lines, then the greeting, then the room goes on: with the news of the arrival, at `joined`.
+    /// First the history, then the greeting, then the room goes on with the notice of the arrival, at `joined`.
     fn welcome(&mut self, id: ClientId, seat: Seat, joined: u64, name: &Name, online: usize) {
         let oldest = self.oldest();
         let (from, lines) = self.room.scrollback().last_lines(joined, self.limits.history, oldest.min(joined));
@@ -87,7 +87,7 @@ impl Lobby {
 
     fn resume(&mut self, id: ClientId, Resume { token, position }: Resume, now: Duration) {
         let session = token.id();
-        // What the connection before has sent is counted up to now, and nothing that comes later.
+        // What the previous connection has sent is counted up to now; nothing that comes from it later is.
         if let Some(person) = self.room.roster().owner_of(&session)
             && let Some(other) = self.connection_of(person)
         {
@@ -133,23 +133,24 @@ impl Lobby {
         });
     }
 
-    /// Where a reader goes on that stopped at `position`: there if possible, and else at the next start of a line that is
-    /// kept. What it says of the future is taken for the end.
+    /// Where a reader that stopped at `position` goes on: there, or at the next start of a line that is kept. A
+    /// position beyond the end is taken for the end.
     fn place_to_resume(&self, position: u64, end: u64) -> u64 {
         self.room.scrollback().line_start_from(position.clamp(self.oldest().min(end), end))
     }
 
-    /// The oldest position at which a reader may begin: what this turn may still append does not put it out of reach.
+    /// The oldest position at which a reader may begin, so that what this turn may still append cannot get it
+    /// disconnected.
     fn oldest(&self) -> u64 {
         let watermarks = self.backpressure.watermarks;
         (self.turn_start + watermarks.turn).saturating_sub(watermarks.evict)
     }
 }
 
-/// The kind of server that a first line is meant for, if it is not this one.
+/// The kind of server that a first line is meant for, if it is another kind.
 ///
-/// A web page can make a browser send any lines here, as the body of a request; and what looks for SSH greets first, with
-/// what would be a name. Neither must be said in the room.
+/// A web page can make a browser send any lines here, as the body of a request; and an SSH scanner sends its greeting
+/// first, which would be a valid name. Neither must be said in the room.
 fn meant_for(line: &[u8]) -> Option<&'static str> {
     if memchr::memmem::find(line, b" HTTP/").is_some() {
         return Some("a web server");
@@ -161,7 +162,7 @@ impl Resume {
     fn parse(claim: &[u8]) -> Option<Resume> {
         let (token, position) = str::from_utf8(claim).ok()?.trim_ascii().split_once('@')?;
         let is_number = !position.is_empty() && position.bytes().all(|byte| byte.is_ascii_digit());
-        // A number that no position can have lies beyond the end, as any other one does.
+        // A number too large for a position is beyond the end, like any other large one.
         let position = is_number.then(|| position.parse().unwrap_or(u64::MAX))?;
         Some(Resume { token: SessionToken::parse(token)?, position })
     }

@@ -1,14 +1,14 @@
-//! What is local to one server: its connections, what each is owed, and how much each may do. Pure: no socket, no clock,
-//! and the random bits are an argument.
+//! What is local to one server: its connections, what each of them still has to be sent, and how much each may do.
+//! Pure: no socket, no clock, and the random bits are an argument.
 //!
 //! A connection is a cursor in the room's log. [`Lobby`] takes lines and the time as arguments and gives bytes back as
-//! slices: a server (or a test) tells it what arrived on which connection and asks it what to write next. Whatever
-//! everybody is to see, it proposes to the [room](crate::room) as an entry; what came of it, it tells whom it concerns.
+//! slices: a server (or a test) tells it what arrived on which connection and asks it what to write next. It proposes
+//! whatever everybody is to see to the [room](crate::room) as an entry, and tells those concerned what came of it.
 //! Times are counted from any fixed moment.
 //!
-//! In reading order: [`client`] is one connection, [`outbox`] its cursor. `login` and `commands` are what its lines mean.
-//! [`access`] says who may come in, [`rate_limit`] how fast one may send, `backpressure` what becomes of slow readers, and
-//! [`limits`] how much there may be of everything. Here is what happens to a connection.
+//! In reading order: [`client`] is one connection, [`outbox`] its cursor. `login` and `commands` are what its lines
+//! mean. [`access`] says who may come in, [`rate_limit`] how fast one may send, `backpressure` what happens to slow
+//! readers, and [`limits`] how much there may be of everything. This file has the life of a connection.
 
 pub mod access;
 mod backpressure;
@@ -40,7 +40,7 @@ use limits::{Limits, MAX_ANSWERS, MAX_ANSWERS_UNDER_PRESSURE, MAX_PRIVATE_TOTAL}
 use outbox::{Chunks, Outbox};
 use rate_limit::{Buckets, cost_of};
 
-/// A connection's number: small, and used again once the connection is forgotten.
+/// A connection's number: small, and reused once the connection is forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ClientId(pub usize);
 
@@ -55,11 +55,11 @@ pub struct Lobby {
     clients: Vec<Option<Client>>,
     /// Over which connection someone is here, by [`PersonKey::index`].
     connections: Vec<Option<ClientId>>,
-    /// How many lines the owners of sessions may send who are not connected.
+    /// How many lines the owners of sessions may send who are not connected at the moment.
     sessions: Buckets<SessionId>,
     random: Random,
     backpressure: Backpressure,
-    /// When something happens unless something else happens first.
+    /// What is to happen, and when, unless something else happens first.
     deadlines: BTreeSet<(Duration, Due)>,
     /// Connections to which something happened that is not in the scrollback.
     touched: Vec<ClientId>,
@@ -71,18 +71,18 @@ pub struct Lobby {
     private_bytes: usize,
     /// Where the scrollback ended when this turn began.
     turn_start: u64,
-    /// When [`Lobby::end_turn`] has something to do though nothing happens.
+    /// When [`Lobby::end_turn`] has something to do even if nothing happens.
     wake_at: Option<Duration>,
 }
 
 /// What a deadline is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Due {
-    /// A connection has to have said its name.
+    /// A connection has to have sent its name.
     Login(ClientId),
     /// Someone whose connection broke has to be back.
     GiveUp(Seat),
-    /// The room is to be told that someone was disconnected, for want of reading.
+    /// The room is to be told that someone was disconnected because they read too slowly.
     Leave(Seat),
 }
 
@@ -93,7 +93,7 @@ pub enum Readiness {
     Now,
     /// Not before this moment.
     At(Duration),
-    /// Not before something else has happened: another turn, or some reader's progress.
+    /// Not before something else has happened: another turn, or progress of some reader.
     Later,
     /// Never again: it is to be dropped.
     Never,
@@ -126,7 +126,7 @@ impl Lobby {
         })
     }
 
-    /// Puts a line into the scrollback that was said before this room was opened. One that is too long is left out.
+    /// Appends a line that was said before this room was opened to the scrollback. One that is too long is left out.
     pub fn remember(&mut self, line: &[u8]) {
         if line.len() < self.limits.longest_utterance() {
             self.room.remember(line);
@@ -154,7 +154,7 @@ impl Lobby {
         self.access.entrance(place)
     }
 
-    /// A new connection: it is greeted and has to say its name, or it is told why it may not come in.
+    /// A new connection: it is greeted and has to send its name, or it is told why it may not come in.
     pub fn enter(&mut self, id: ClientId, place: Place, entrance: Entrance, now: Duration) {
         if self.clients.len() <= id.0 {
             self.clients.resize_with(id.0 + 1, || None);
@@ -178,8 +178,8 @@ impl Lobby {
         }
     }
 
-    /// Whether pending input of a connection may be processed, and when. `has_line`: whether a whole line is pending, for
-    /// a sender that is too fast is still read from until there is one.
+    /// Whether pending input of a connection may be processed, and when. `has_line` says whether a whole line is
+    /// pending: until there is one, a sender that is too fast is still read from.
     pub fn readiness(&mut self, id: ClientId, has_line: bool, now: Duration) -> Readiness {
         let readiness = self.readiness_for(id, has_line, now);
         self.client_mut(id).is_waiting = readiness != Readiness::Now;
@@ -192,7 +192,7 @@ impl Lobby {
         self.readiness_for(id, true, now) == Readiness::Now
     }
 
-    /// Processes one line of input. It has to be that [`Lobby::may_handle`] it.
+    /// Processes one line of input. Only called while [`Lobby::may_handle`] returns true.
     pub fn handle_line(&mut self, id: ClientId, line: Line<'_>, now: Duration) {
         let length = if let Line::Whole(bytes) = line { bytes.len() } else { self.limits.max_line };
         self.charge(id, cost_of(length), now);
@@ -200,7 +200,7 @@ impl Lobby {
             (State::Closing, _) => {}
             (State::Nameless { .. }, Line::Whole(line)) => self.log_in(id, line, now),
             (State::Nameless { .. }, Line::TooLong) => {
-                // No name is so long, and what follows may be the body of somebody's request.
+                // No name is that long, and what follows may be the body of an HTTP request.
                 self.refuse(id, Error::LineTooLong(self.limits.max_line));
                 self.dismiss(id);
             }
@@ -214,7 +214,8 @@ impl Lobby {
         }
     }
 
-    /// Notes that a whole line is held back. If it is the sender's rate that does so, the sender is told, once a spell.
+    /// Notes that a whole line is held back. If the reason is the rate limit, the sender is told, once until it slows
+    /// down.
     pub fn hold_back(&mut self, id: ClientId, now: Duration) {
         let limit = self.limits.rate;
         let client = self.client(id);
@@ -226,8 +227,8 @@ impl Lobby {
         }
     }
 
-    /// The input of a connection has ended, and every whole line of it was processed. `rest` is what came after the last
-    /// of them.
+    /// The input of a connection has ended, and every whole line of it was processed. `rest` is what came after the
+    /// last LF.
     pub fn end_input(&mut self, id: ClientId, end: End, rest: Option<&[u8]>, now: Duration) {
         let has_session = |lobby: &Lobby| lobby.client(id).token.is_some();
         if let Some(line) = rest
@@ -250,7 +251,7 @@ impl Lobby {
         self.dismiss(id);
     }
 
-    /// Nothing can be delivered to a connection any more, though what it sent may still have to be read.
+    /// Nothing can be delivered to a connection any more, although what it sent may still have to be read.
     pub fn cut_off(&mut self, id: ClientId) {
         self.client_mut(id).is_unreachable = true;
         self.change_outbox(id, |outbox, _| outbox.abandon());
@@ -265,25 +266,25 @@ impl Lobby {
         self.touched.push(id);
     }
 
-    /// Whether a connection ends without having got everything.
+    /// Whether a connection ends without having been sent everything.
     #[must_use]
     pub fn is_cut_off(&self, id: ClientId) -> bool {
         self.client(id).is_unreachable
     }
 
-    /// Whether nothing that a connection sends is processed any more.
+    /// Whether the input of a connection is no longer processed.
     #[must_use]
     pub fn is_closing(&self, id: ClientId) -> bool {
         self.client(id).state == State::Closing
     }
 
-    /// Whether a connection is over: nothing that it sends is processed, and it has got all that it is owed.
+    /// Whether a connection is over: its input is no longer processed, and nothing is left to be written to it.
     #[must_use]
     pub fn is_done(&self, id: ClientId) -> bool {
         self.is_closing(id) && !self.is_pending(id)
     }
 
-    /// The connection is no more, and its number may be given to another one.
+    /// The connection is gone, and its number may be given to another one.
     pub fn forget(&mut self, id: ClientId) {
         self.cut_off(id);
         let client = self.clients[id.0].take().expect(KNOWN);
@@ -295,7 +296,7 @@ impl Lobby {
         }
     }
 
-    /// Everybody is told that the server is shutting down, and nothing that they send is processed any more.
+    /// Everybody is told that the server is shutting down, and no more input is processed.
     pub fn shut_down(&mut self, now: Duration) {
         self.propose(Change::ShutDown, now);
         for index in 0..self.clients.len() {
@@ -305,7 +306,7 @@ impl Lobby {
         }
     }
 
-    // ---- What a connection is owed ----
+    // ---- What is to be written ----
 
     /// What to write next to a connection, in order.
     #[must_use]
@@ -321,16 +322,16 @@ impl Lobby {
 
     // ---- The turn ----
 
-    /// Ends a turn: deals with what has taken too long, and with readers that are too far behind.
+    /// Ends a turn: handles deadlines that have passed, and readers that are too far behind.
     ///
-    /// `now` must not be later than the moment at which the turn began to look at its sockets: whatever anybody had sent
-    /// before then has been processed.
+    /// `now` must not be later than the moment at which the turn began to poll its sockets: whatever was sent before
+    /// then has been processed.
     pub fn end_turn(&mut self, now: Duration) {
         let end = self.room.scrollback().end();
         debug_assert!(end - self.turn_start <= self.backpressure.watermarks.turn);
         let progress = self.watch_readers(now);
-        // What comes now is for the next turn to write, and counts as its own. So however much is said in each turn, there
-        // is always room for the news of who leaves.
+        // What is appended from here on is written in the next turn, and counts towards it. So however much is said in
+        // each turn, there is always room for the notices of who has left.
         self.turn_start = end;
         let deadline = self.expire(now);
         self.answer_waiting(now);
@@ -338,7 +339,7 @@ impl Lobby {
         self.wake_at = [deadline, progress, is_news.then_some(now)].into_iter().flatten().min();
     }
 
-    /// When [`Lobby::end_turn`] has to be called though nothing happens.
+    /// When [`Lobby::end_turn`] has to be called even if nothing happens.
     #[must_use]
     pub fn wake_at(&self) -> Option<Duration> {
         self.wake_at
@@ -360,10 +361,10 @@ impl Lobby {
         self.events.clear();
     }
 
-    /// Asserts what must always be so.
+    /// Asserts the invariants.
     ///
     /// # Panics
-    /// Where it is not.
+    /// If one is broken.
     pub fn check(&self) {
         self.room.roster().check();
         let clients = || self.clients.iter().flatten();
@@ -386,12 +387,12 @@ impl Lobby {
         self.clients[id.0].as_mut().expect(KNOWN)
     }
 
-    /// Puts something into the log. It is the only way for anything to be seen by everybody.
+    /// Proposes a change to the log. Nothing else makes a line that everybody sees.
     fn propose(&mut self, change: Change<'_>, now: Duration) -> Outcome {
         self.room.apply(Entry { at: now, change })
     }
 
-    /// Puts into the log what a member does with the line that is being processed.
+    /// Proposes what a member does with the line that is being processed.
     fn act(&mut self, id: ClientId, seat: Seat, act: Act<'_>, now: Duration) -> Outcome {
         let line = self.client(id).heard;
         self.propose(Change::Act { seat, line, act }, now)
@@ -408,18 +409,18 @@ impl Lobby {
         }
         let mut at = client.lines_left.ready_at(&self.limits.rate).max(self.access.ready_at(client.place));
         if self.backpressure.is_on && matches!(client.state, State::Member(_)) {
-            at = at.max(Lobby::may_trickle_at(client));
+            at = at.max(client.bytes_left.ready_at(&TRICKLE_RATE));
         }
         if at > now && has_line { Readiness::At(at) } else { Readiness::Now }
     }
 
-    /// Whether this turn may append what processing one more line can take.
+    /// Whether this turn may still append what one more line can take.
     fn has_room(&self) -> bool {
         let said = self.room.scrollback().end() - self.turn_start;
         said + self.limits.longest_utterance() as u64 <= self.backpressure.budget
     }
 
-    /// Counts lines against the limits of their sender and of its place.
+    /// Counts lines against the rates of their sender and of its place.
     fn charge(&mut self, id: ClientId, lines: u32, now: Duration) {
         let limit = self.limits.rate;
         if limit.is_unlimited() {
@@ -433,13 +434,13 @@ impl Lobby {
         self.access.charge(place, lines, now);
     }
 
-    /// Counts bytes that everyone is to read against what may be said while some reader holds up the others.
+    /// Counts public bytes against what their sender may say while the others wait for a reader.
     fn charge_bytes(&mut self, id: ClientId, bytes: u64, now: Duration) {
         let is_on = self.backpressure.is_on;
         let bucket = &mut self.client_mut(id).bytes_left;
         bucket.charge(&TRICKLE_RATE, u32::try_from(bytes).unwrap_or(u32::MAX), now);
         if !is_on {
-            // What was said while nobody had to wait is not held against anyone.
+            // What was said while nobody had to wait does not count.
             bucket.forgive(&TRICKLE_RATE, now);
         }
     }
@@ -451,13 +452,13 @@ impl Lobby {
         self.private_bytes = self.private_bytes - before + outbox.aside_bytes();
     }
 
-    /// Tells one connection something, due at a position that it has yet to come to.
+    /// Tells one connection something, due at a position that it has not passed yet.
     fn tell_at(&mut self, id: ClientId, due: u64, notice: Private<'_>) {
         self.change_outbox(id, |outbox, _| outbox.add_aside(due, format!("{notice}\n").as_bytes()));
         self.touched.push(id);
     }
 
-    /// Tells one connection something, due after all that was said so far and that it is owed.
+    /// Tells one connection something, due after everything that it still has to be sent.
     fn tell(&mut self, id: ClientId, notice: Private<'_>) {
         if !self.client(id).is_unreachable {
             let line = format!("{notice}\n");
@@ -474,12 +475,12 @@ impl Lobby {
         self.events.push(Event::Refused(id, error.to_string()));
     }
 
-    /// Over which connection someone is here, if they are.
+    /// The connection over which someone is here, if they are.
     fn connection_of(&self, person: PersonKey) -> Option<ClientId> {
         self.connections.get(person.index()).copied().flatten()
     }
 
-    /// Lets a connection speak for someone, and read from `position` on.
+    /// Makes a connection that of a person in the room, who reads from `position` on.
     fn seat(&mut self, id: ClientId, seat: Seat, position: u64) {
         let client = self.client_mut(id);
         client.outbox.follow(position);
@@ -493,7 +494,7 @@ impl Lobby {
         self.connections[index] = Some(id);
     }
 
-    /// Processes nothing more of a connection; it still gets what it is owed so far.
+    /// Stops processing the input of a connection; it is still sent everything up to now.
     fn dismiss(&mut self, id: ClientId) {
         let end = self.room.scrollback().end();
         let client = self.client_mut(id);
@@ -511,7 +512,7 @@ impl Lobby {
         }
     }
 
-    /// Keeps the name of someone with a session whose connection is no more.
+    /// Keeps the name of someone with a session whose connection is gone.
     fn break_off(&mut self, id: ClientId, seat: Seat, now: Duration) {
         let back_by = now + self.limits.grace;
         let reserved_until = now + self.limits.reserve;
@@ -522,7 +523,7 @@ impl Lobby {
         }
     }
 
-    /// Keeps how many lines the owner of a session may send for the connection over which they come back.
+    /// Keeps the rate limit of a session for the connection over which its owner comes back.
     fn keep_bucket(&mut self, id: ClientId, now: Duration) {
         let client = self.client(id);
         if let Some(token) = &client.token {
@@ -543,7 +544,7 @@ impl Lobby {
         }
     }
 
-    /// Deals with what is due, as far as this turn has room for it. Returns when the next thing is.
+    /// Handles what is due, as far as this turn has room for it. Returns when the next deadline is.
     fn expire(&mut self, now: Duration) -> Option<Duration> {
         loop {
             let &(at, due) = self.deadlines.first()?;
@@ -551,7 +552,7 @@ impl Lobby {
                 return Some(at);
             }
             if !self.has_room() {
-                // There is some as soon as readers have caught up.
+                // There will be some as soon as readers have caught up.
                 return (self.backpressure.budget == self.backpressure.watermarks.turn).then_some(now);
             }
             self.deadlines.pop_first();
@@ -566,7 +567,7 @@ impl Lobby {
         }
     }
 
-    /// A name has not come in time, unless it has, and could not be processed yet.
+    /// A name has not come in time, unless input of that connection waits to be processed: then it gets more time.
     fn expire_login(&mut self, id: ClientId, now: Duration) {
         let deadline = now + self.limits.login_timeout;
         let client = self.client_mut(id);
@@ -580,7 +581,7 @@ impl Lobby {
     }
 }
 
-/// Why a client is there: only numbers of connections that have entered and are not forgotten are used.
+/// Why a client exists: callers use only numbers of connections that have entered and are not forgotten.
 const KNOWN: &str = "the connection has entered and is not forgotten";
 
 impl fmt::Debug for Lobby {

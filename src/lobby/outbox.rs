@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 
 use crate::room::scrollback::Scrollback;
 
-/// Asides that are due at the same position are put together up to this many bytes, so that what was taken is freed
+/// Asides that are due at the same position share a buffer of up to this many bytes, so that what was taken is freed
 /// soon.
 const CHUNK: usize = 4 * 1024;
 
-/// What one reader is still owed, without a copy of it.
+/// What is still to be written to one reader, without a copy of it.
 ///
 /// ```text
 ///   scrollback   ── taken ── cursor ───────── due ─────── due ────── until/end
@@ -16,13 +16,13 @@ const CHUNK: usize = 4 * 1024;
 ///   written                    └───────────────┴─ aside ───┴─ aside ────┘
 /// ```
 ///
-/// The reader is owed the scrollback from `cursor` to `until`, or as far as it goes, and each aside, lines for it alone,
-/// at its place: when the cursor has come to the position at which it is due. Positions at which something is due are
-/// starts of lines, so an aside never stands within one.
+/// The reader is owed (has still to be sent) the scrollback from `cursor` to `until`, or as far as it goes, and its
+/// asides: lines for it alone, each written when the cursor has come to the position at which it is due. These
+/// positions are starts of lines, so an aside is never inside one.
 ///
 /// Invariant: `cursor <= until`; asides are in the order in which they are due, and `taken` is less than the length of
-/// the first one. Most readers most of the time have got everything: then there are no `asides` at all, and a reader
-/// costs two positions.
+/// the first one. Most readers have been sent everything most of the time: then there are no `asides` at all, and a
+/// reader costs two positions and a pointer.
 #[derive(Debug, Default)]
 pub struct Outbox {
     cursor: u64,
@@ -36,7 +36,7 @@ struct Asides {
     queue: VecDeque<Aside>,
     /// How much of the first one was taken.
     taken: usize,
-    /// How many bytes there are, those included.
+    /// How many bytes there are, what was taken included.
     bytes: usize,
 }
 
@@ -85,7 +85,7 @@ impl Outbox {
         self.asides.as_ref().map_or(0, |asides| asides.bytes)
     }
 
-    /// How far back in the scrollback the oldest byte lies that this reader is still owed, in bytes.
+    /// How many bytes the oldest public byte that this reader is still owed is behind the end of the scrollback.
     #[must_use]
     pub fn behind(&self, scrollback: &Scrollback) -> u64 {
         if self.cursor < self.limit(scrollback) { scrollback.end() - self.cursor } else { 0 }
@@ -126,8 +126,8 @@ impl Outbox {
         self.check();
     }
 
-    /// Ends this reader's part in the conversation between two lines: it is owed the rest of the line that it is in
-    /// the middle of, then `farewell`, and nothing more. What it was in the middle of has to be kept still.
+    /// Ends this reader's part in the conversation between two lines: it is owed the rest of the line that it is in the
+    /// middle of, then `farewell`, and nothing more. That line must still be in the scrollback.
     pub fn cut_short(&mut self, scrollback: &Scrollback, farewell: &[u8]) {
         let mut last = Vec::new();
         if let Some(Asides { queue, taken: taken @ 1.., .. }) = self.asides.as_deref() {

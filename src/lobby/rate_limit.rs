@@ -7,24 +7,25 @@ use std::time::Duration;
 /// What joining costs, in lines.
 pub const JOIN_COST: u32 = 10;
 
-/// A line costs one more for each whole one of these, in bytes.
+/// A line costs one more for each whole block of this many bytes.
 const BYTES_PER_LINE: usize = 1024;
 
-/// When a sender counts as having slowed down: this long after its bucket was full again.
+/// A sender counts as having slowed down this long after its bucket was full again, or after the time of one unit if
+/// that is longer.
 const RECOVERY: Duration = Duration::from_millis(100);
 
-/// What a line of so many bytes costs its sender, in lines. An answer costs as much as it is longer than one.
+/// What a line of this many bytes costs its sender, in lines.
 #[must_use]
 pub fn cost_of(bytes: usize) -> u32 {
     1 + u32::try_from(bytes / BYTES_PER_LINE).unwrap_or(u32::MAX - 1)
 }
 
-/// How fast something may go on: `burst` units at once, then `rate` units a second.
+/// A rate limit: `burst` units at once, then `rate` units a second.
 #[derive(Clone, Copy, Debug)]
 pub struct Rate {
-    /// What one unit costs: the time in which a unit's worth flows back. Zero: no limit.
+    /// The time in which one unit flows back. Zero: no limit.
     interval: Duration,
-    /// How much a full bucket holds, in that time.
+    /// What a full bucket holds, as the time in which it flows back.
     depth: Duration,
 }
 
@@ -46,16 +47,16 @@ impl Rate {
         self.interval.is_zero()
     }
 
-    /// The same for `count` of them together.
+    /// The limit for `count` senders together: `count` times the rate and the burst.
     #[must_use]
     pub fn times(&self, count: u32) -> Rate {
         Rate { interval: self.interval / count, depth: self.depth }
     }
 }
 
-/// One bucket, kept as the moment when it will be full again. That is all there is to it: a full bucket's moment has
-/// passed, and each unit moves it on by what a unit costs (the generic cell rate algorithm, ITU-T I.371). What costs more
-/// than the bucket holds is let through, and waited for afterwards.
+/// One token bucket, kept as the moment when it will be full again (the generic cell rate algorithm, ITU-T I.371). For
+/// a full bucket that moment has passed; each unit moves it on by one interval. What costs more than the bucket holds
+/// passes, and is waited for afterwards.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Bucket {
     /// In nanoseconds, of which 64 bits last for centuries.
@@ -63,7 +64,7 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    /// When the next unit may pass; not later than `now` where that is at once.
+    /// When the next unit may pass: a moment in the past if it may pass now.
     #[must_use]
     pub fn ready_at(self, rate: &Rate) -> Duration {
         (self.full_at() + rate.interval).saturating_sub(rate.depth)
@@ -74,24 +75,24 @@ impl Bucket {
         self.set(self.full_at().max(now) + rate.interval.saturating_mul(units));
     }
 
-    /// The one of two that is full later.
+    /// Of two buckets, the one that is full later.
     #[must_use]
     pub fn later(self, other: Bucket) -> Bucket {
         Bucket { full_at: self.full_at.max(other.full_at) }
     }
 
-    /// Limits what it lacks to what it can hold.
+    /// Limits what is missing to what it can hold: it is empty at worst, and not in debt.
     pub fn forgive(&mut self, rate: &Rate, now: Duration) {
         self.set(self.full_at().min(now + rate.depth));
     }
 
-    /// Whether it is full, and so as good as a new one.
+    /// Whether it is full, and so no different from a new one.
     #[must_use]
     pub fn is_full(self, now: Duration) -> bool {
         self.full_at() <= now
     }
 
-    /// Whether whoever takes out of it has slowed down.
+    /// Whether the sender has slowed down.
     #[must_use]
     pub fn has_recovered(self, rate: &Rate, now: Duration) -> bool {
         self.full_at() + rate.interval.max(RECOVERY) <= now
@@ -106,16 +107,16 @@ impl Bucket {
     }
 }
 
-/// Buckets that outlive whoever takes out of them. Full ones are forgotten now and then, at a cost that is constant for
-/// each one added.
+/// Buckets that outlive their connections. Full ones are forgotten now and then, at an amortised constant cost for each
+/// one added.
 #[derive(Debug)]
 pub struct Buckets<K> {
     buckets: HashMap<K, Bucket>,
-    /// How many there may be before the full ones are looked for.
+    /// At this many buckets the full ones are removed.
     sweep_at: usize,
 }
 
-/// The fewest buckets among which it is worthwhile to look for full ones.
+/// With fewer buckets than this, it is not worth removing the full ones.
 const MIN_SWEEP: usize = 1024;
 
 impl<K> Default for Buckets<K> {
@@ -125,13 +126,13 @@ impl<K> Default for Buckets<K> {
 }
 
 impl<K: Eq + Hash> Buckets<K> {
-    /// The bucket of `key`, to look at.
+    /// A copy of the bucket of `key`.
     #[must_use]
     pub fn get(&self, key: &K) -> Bucket {
         self.buckets.get(key).copied().unwrap_or_default()
     }
 
-    /// The bucket of `key`, to take out of.
+    /// The bucket of `key`, to be changed.
     pub fn entry(&mut self, key: K, now: Duration) -> &mut Bucket {
         if self.buckets.len() >= self.sweep_at {
             self.buckets.retain(|_, bucket| !bucket.is_full(now));
@@ -140,7 +141,7 @@ impl<K: Eq + Hash> Buckets<K> {
         self.buckets.entry(key).or_default()
     }
 
-    /// Takes the bucket of `key` away.
+    /// Removes the bucket of `key`, and returns it.
     pub fn remove(&mut self, key: &K) -> Bucket {
         self.buckets.remove(key).unwrap_or_default()
     }
@@ -161,7 +162,7 @@ mod tests {
         count
     }
 
-    /// A burst passes at once, then lines flow at the rate, and a rest fills the bucket again but not more.
+    /// A burst passes at once, then lines flow at the rate, and a pause refills the bucket, but no further.
     #[test]
     fn bursts_then_flows() {
         let rate = Rate::new(20, 1000);
@@ -174,7 +175,7 @@ mod tests {
         assert_eq!(passed(&mut bucket, &rate, 1000 * SECOND), 1000);
     }
 
-    /// A cost beyond the burst is let through, and is debt then.
+    /// A cost beyond the burst passes, and becomes debt.
     #[test]
     fn a_high_cost_becomes_debt() {
         let rate = Rate::new(20, 10);
@@ -191,7 +192,7 @@ mod tests {
         assert_eq!(passed(&mut Bucket::default(), &Rate::new(0, 1), SECOND), 10_000);
     }
 
-    /// One that is as slow as its limit never counts as having slowed down, however small the burst.
+    /// A sender that is delayed all the time never counts as having slowed down, however small the burst.
     #[test]
     fn a_spell_lasts_while_lines_wait() {
         for burst in [1, 2, 50] {
@@ -205,7 +206,7 @@ mod tests {
         }
     }
 
-    /// Buckets that are full are forgotten, and others kept.
+    /// Full buckets are forgotten, and others kept.
     #[test]
     fn full_buckets_are_forgotten() {
         let rate = Rate::new(1, 1);

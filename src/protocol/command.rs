@@ -7,7 +7,7 @@ use super::text::is_blank;
 pub enum Command<'a> {
     /// Nothing: the line is blank.
     Nothing,
-    /// Any line that is no command; `!!x` says `!x`, and `//x` says `/x`.
+    /// Any line that is not a command; `!!x` says `!x`, and `//x` says `/x`.
     Say(&'a str),
     /// `!me TEXT`.
     Me(&'a str),
@@ -28,9 +28,9 @@ pub enum Command<'a> {
     Session,
     /// `!exit`, and the words to leave with, if there are any.
     Exit(&'a str),
-    /// A command that lacks something: how it is used.
+    /// A command with a missing argument: how it is used.
     Usage(&'static str),
-    /// A word after `!` that is no command, with its `!`.
+    /// A word after `!` that is not a command, with its `!`.
     Unknown(&'a str),
 }
 
@@ -41,9 +41,10 @@ pub struct Spec {
     pub words: &'static [&'static str],
     /// How it is used.
     pub usage: &'static str,
-    /// What it does; empty for what only programs use, which `!help` and Tab leave out, and which `/` does not reach.
+    /// What it does. Empty for a command that only programs use: `!help` and Tab leave it out, and `/` does not work
+    /// for it.
     pub does: &'static str,
-    /// Reads what follows the word; `None` where something is missing.
+    /// Reads what follows the word; `None` if an argument is missing.
     parse: for<'a> fn(&'a str) -> Option<Command<'a>>,
 }
 
@@ -110,7 +111,7 @@ impl<'a> Command<'a> {
         }
     }
 
-    /// Whether it asks to leave.
+    /// Whether it is `!exit`.
     #[must_use]
     pub fn is_exit(&self) -> bool {
         matches!(self, Command::Exit(_))
@@ -135,7 +136,7 @@ fn split_word(text: &str) -> (&str, &str) {
 mod tests {
     use super::*;
 
-    /// Every form of every command is read as what it is.
+    /// Every form of every command is recognised.
     #[test]
     fn reads_commands() {
         for (line, expected) in [
@@ -166,7 +167,7 @@ mod tests {
         }
     }
 
-    /// A slash stands for `!` before exactly a command that people use, and before nothing else.
+    /// A slash stands for `!` before exactly the commands that people use, and before nothing else.
     #[test]
     fn reads_slashes() {
         for (line, expected) in [

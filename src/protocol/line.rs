@@ -68,8 +68,8 @@ impl LineBuffer {
         (!skipping && !held.is_empty()).then_some(held)
     }
 
-    /// Looks through what is held, so that an over-long line takes no memory even if no line is asked for: then its start
-    /// waits to be reported, and the rest of one that was reported is dropped.
+    /// Searches what is held for a LF, so that an over-long line takes no memory even if no line is asked for: its
+    /// start waits to be reported, and once it is reported, the rest is dropped.
     fn scan(&mut self, max_line: usize) {
         if memchr(b'\n', &self.held[self.scanned..]).is_none() {
             if self.skipping {
@@ -85,7 +85,7 @@ impl LineBuffer {
 #[derive(Debug)]
 pub struct Lines<'a> {
     buffer: &'a mut LineBuffer,
-    /// The bytes just read; empty where something was held and they were added to that.
+    /// The bytes just read; empty if something was held, and they were appended to it.
     fresh: &'a [u8],
     /// How much of the source has been returned.
     at: usize,

@@ -1,8 +1,7 @@
 //! Every sentence that the server can say, in one place.
 //!
 //! [`Public`] sentences start with `*** ` and go to everyone; [`Private`] ones start with `--- ` and go to one
-//! connection. Their `Display` is one line without its LF. The client reads them back in
-//! `received`.
+//! connection. Their `Display` is one line without its LF. The client reads them back with `received`.
 
 use std::fmt;
 use std::time::Duration;
@@ -19,7 +18,7 @@ pub const ERROR: &str = "--- error: ";
 
 /// Why someone left whose connection broke and who did not come back in time.
 pub const CONNECTION_LOST: &str = "connection lost";
-/// Why someone left who did not take what was said.
+/// Why someone left who did not read what was said.
 pub const READ_TOO_SLOWLY: &str = "read too slowly";
 
 /// A sentence about the room.
@@ -31,7 +30,7 @@ pub enum Public<'a> {
     Left(&'a str),
     /// Someone left with last words.
     LeftSaying(&'a str, &'a str),
-    /// Someone left for a reason of the server's.
+    /// Someone left for a reason that the server gives.
     LeftBecause(&'a str, &'a str),
     /// Someone has another name.
     Renamed {
@@ -88,7 +87,7 @@ impl<'a> Public<'a> {
 /// A sentence for one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Private<'a> {
-    /// The first thing that anyone hears.
+    /// The first line that every connection is sent.
     Welcome,
     /// The name is accepted.
     Named {
@@ -102,13 +101,13 @@ pub enum Private<'a> {
         /// How many lines follow.
         lines: usize,
     },
-    /// The answer to `!nick` with the name that one has.
+    /// The answer to a `!nick` with the present name.
     StillNamed(&'a str),
     /// The answer to `!session`, due exactly at `position`.
     Session {
-        /// What the session's owner shows to come back.
+        /// What the session's owner sends to come back.
         token: &'a str,
-        /// How far this reader has read.
+        /// The position of this answer, in bytes.
         position: u64,
         /// How many lines of the session have been dealt with.
         heard: u64,
@@ -136,21 +135,21 @@ pub enum Private<'a> {
     Online(usize),
     /// A line of names, of the answer to `!who`.
     Names(&'a str),
-    /// A whisper, to whom it is for.
+    /// A whisper, as its receiver reads it.
     WhisperFrom {
         /// Who said it.
         from: &'a str,
         /// What.
         text: &'a str,
     },
-    /// A whisper, to who said it.
+    /// A whisper, as its sender reads it.
     WhisperTo {
         /// Whom it went to.
         to: &'a str,
         /// What.
         text: &'a str,
     },
-    /// The flood limit begins to be felt.
+    /// The rate limit begins to delay lines.
     TooFast,
     /// Something is wrong.
     Error(Error<'a>),
@@ -159,9 +158,9 @@ pub enum Private<'a> {
 /// What can be wrong, in the words of the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error<'a> {
-    /// No place for one more connection; closed.
+    /// The server is full; closed.
     Full(usize),
-    /// No place for one more from the same address; closed.
+    /// There are too many connections from the same address; closed.
     TooManyFromAddress(usize),
     /// The name did not come in time; closed.
     NoName(Duration),
@@ -171,17 +170,17 @@ pub enum Error<'a> {
     NameTaken(&'a str),
     /// The name is kept for the owner of a session; may try again.
     NameReserved(&'a str),
-    /// Name after name was refused; closed.
+    /// Too many names were refused; closed.
     TooManyNames,
-    /// The first line is meant for a server of another kind, which this is not; closed.
+    /// The first line is meant for this other kind of server; closed.
     NotA(&'a str),
-    /// No such session, or not at this position; may try again.
+    /// No such session, or someone else has its name by now; may try again.
     BadSession,
     /// The connection stays.
     LineTooLong(usize),
     /// The connection stays.
     UnknownCommand(&'a str),
-    /// A command lacks something; the connection stays.
+    /// A command lacks an argument; the connection stays.
     Usage(&'a str),
     /// Nobody has that name; the connection stays.
     NobodyCalled(&'a str),
@@ -189,7 +188,7 @@ pub enum Error<'a> {
     SeveralCalled(&'a str),
     /// That person's connection is broken just now; the connection stays.
     Unreachable(&'a str),
-    /// A whisper for someone for whom too much waits already; the connection stays.
+    /// A whisper to someone who is too far behind; the connection stays.
     ReadsTooSlowly(&'a str),
     /// This reader is too far behind; closed.
     ReadTooSlowly,
@@ -264,7 +263,7 @@ pub fn help() -> impl Iterator<Item = Private<'static>> {
 mod tests {
     use super::*;
 
-    /// What the server says of the room can be read back, and nothing else can.
+    /// What the server says about the room can be read back, and nothing else can.
     #[test]
     fn public_lines_are_read_back() {
         for notice in [

@@ -2,7 +2,7 @@
 
 use super::notice::{PRIVATE, PUBLIC};
 
-/// How a server of ours greets everyone, after `--- `.
+/// How a gotcp server greets everyone, after `--- `.
 pub const WELCOME: &str = "welcome to gotcp";
 
 /// A line from a server, told apart by how it starts.
@@ -53,13 +53,13 @@ impl<'a> Received<'a> {
 /// What a client that keeps a session has to understand of the private lines: the text after `--- `.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer<'a> {
-    /// The server is one of ours.
+    /// The server is a gotcp server.
     Welcome,
     /// The name is accepted: this is how everyone sees it.
     Named(&'a str),
     /// Somebody else has the name: why it cannot be had.
     NameTaken(&'a str),
-    /// The name will never do: why.
+    /// The name is not allowed: why.
     BadName(&'a str),
     /// What to come back with.
     Session {
@@ -77,7 +77,7 @@ pub enum Answer<'a> {
         /// How many lines of the session the server has heard.
         heard: u64,
     },
-    /// So many bytes of what was missed are gone.
+    /// This many of the bytes that were missed are gone.
     Missed(u64),
     /// The session to be resumed is not known.
     BadSession,

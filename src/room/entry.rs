@@ -8,15 +8,15 @@ use super::roster::{Presence, Seat};
 use super::session::SessionId;
 use crate::protocol::name::Name;
 
-/// One thing that happens to a room.
+/// One change of a room.
 ///
 /// An entry carries everything that [`Room::apply`](super::Room::apply) needs and that could differ from server to server
 /// or from one moment to the next: the time, text that has been sanitised, moments at which something expires. So
 /// whoever applies the same entries in the same order has the same room.
 #[derive(Clone, Debug)]
 pub struct Entry<'a> {
-    /// When it was proposed, counted from a moment that is the same for all entries of a log. The room's own time is the
-    /// latest so far, since clocks can step back.
+    /// When it was proposed, counted from a moment that is the same for all entries of a log. The room's own time is
+    /// the latest of all entries so far, since clocks can step back.
     pub at: Duration,
     /// What happens.
     pub change: Change<'a>,
@@ -43,7 +43,8 @@ pub enum Change<'a> {
     Act {
         /// Over which connection. Only a person's latest seat acts; what comes from an older one has no effect.
         seat: Seat,
-        /// The number of the line that says so, counted from the session's opening. Meaningless without a session.
+        /// The number of the line that caused it, counted from the opening of the session. Meaningless without a
+        /// session.
         line: u64,
         /// What.
         act: Act<'a>,
@@ -68,13 +69,13 @@ pub enum Act<'a> {
     Rename(Name),
     /// Opens a session, unless there is one.
     OpenSession(SessionId),
-    /// Nothing that others see: the line was dealt with, and is counted.
+    /// Nothing that others see: the line was processed, and is counted.
     Heard,
     /// Leaves, and ends the session.
     Leave(Farewell<'a>),
     /// The connection broke, and there is a session to come back to.
     Break {
-        /// Until when the room is not told, for the owner may come back.
+        /// Until then the owner may come back, and the room is not told.
         back_by: Duration,
         /// Until when the name is reserved for the owner of the session, once the grace is over.
         reserved_until: Duration,
@@ -86,14 +87,14 @@ pub enum Act<'a> {
 pub enum Farewell<'a> {
     /// Of their own accord, with these last words, if any.
     Words(&'a str),
-    /// For a reason of the server's.
+    /// For a reason that the server gives.
     Reason(&'a str),
 }
 
 /// What became of an entry. Ranges are positions of the public line about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It had no effect: what it rests on is no longer so.
+    /// It had no effect: what it relied on is no longer true.
     Void,
     /// The name is taken.
     NameTaken,
@@ -111,9 +112,9 @@ pub enum Outcome {
         before: Seat,
         /// Whether that person was in the room until now.
         was: Presence,
-        /// How many lines of the session have been dealt with.
+        /// How many lines of the session have been processed.
         heard: u64,
-        /// Where the room reads of the return, if it had read of the leaving.
+        /// The line that tells the room of the return, if the room was told that they had left.
         joined: Option<Range<u64>>,
     },
     /// Someone said something.
@@ -124,6 +125,6 @@ pub enum Outcome {
     Left(Range<u64>),
     /// Everyone was told something.
     Told(Range<u64>),
-    /// It took effect, and nobody sees it.
+    /// It took effect, and appends no line.
     Done,
 }

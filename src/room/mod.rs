@@ -40,7 +40,7 @@ impl Room {
         Ok(Room { scrollback: Scrollback::new(scrollback)?, roster: Roster::default(), now: Duration::ZERO })
     }
 
-    /// What was said.
+    /// The public lines.
     #[must_use]
     pub fn scrollback(&self) -> &Scrollback {
         &self.scrollback
@@ -57,7 +57,7 @@ impl Room {
         self.scrollback.append(&[line]);
     }
 
-    /// Lets something happen. What was true when the entry was proposed may no longer be so: all of it is checked here.
+    /// Applies an entry. What was true when it was proposed may no longer be true, so everything is checked again here.
     pub fn apply(&mut self, entry: Entry<'_>) -> Outcome {
         self.now = self.now.max(entry.at);
         match entry.change {
@@ -107,7 +107,7 @@ impl Room {
         }
     }
 
-    /// The seat is the fence that keeps a line from being heard twice: what comes from an older one is void.
+    /// The seat keeps a line from taking effect twice: what comes from an older seat is void.
     fn act(&mut self, seat: Seat, line: u64, act: Act<'_>) -> Outcome {
         let Some(person) = self.roster.seated(seat) else { return Outcome::Void };
         if let Some(session) = &mut person.session {
@@ -212,7 +212,7 @@ mod tests {
         }
     }
 
-    /// Once someone has another seat, what comes from the old one neither speaks nor counts.
+    /// Once someone has another seat, what comes from the old one is neither said nor counted.
     #[test]
     fn an_older_seat_is_void() {
         let (mut log, id) = (Log::new(), SessionToken::new(7).id());
@@ -228,8 +228,8 @@ mod tests {
         assert_eq!((heard, log.said().as_str()), (2, "*** carol joined\ncarol: one\ncarol: two\n"));
     }
 
-    /// A session is found by its token alone, whatever its owner is called by now; and the room reads of a return only
-    /// if it had read of the leaving.
+    /// A session is found by its token alone, whatever its owner is called by now. The room is told of a return only if
+    /// it was told that they had left.
     #[test]
     fn sessions_are_resumed_under_the_present_name() {
         let (mut log, id) = (Log::new(), SessionToken::new(7).id());
@@ -237,7 +237,7 @@ mod tests {
         log.act(seat, 0, Act::OpenSession(id));
         log.act(seat, 1, Act::Rename(Name::parse(b"zoe").unwrap()));
         log.act(seat, 1, gone_until(9 * SECOND));
-        assert_eq!(log.act(seat, 2, Act::Heard), Outcome::Void, "nobody acts who is away");
+        assert_eq!(log.act(seat, 2, Act::Heard), Outcome::Void, "someone who is away cannot act");
         let Outcome::Resumed { seat, joined: None, .. } = log.resume(id) else { panic!() };
         log.act(seat, 1, gone_until(9 * SECOND));
         assert!(matches!(log.apply(Change::GiveUp { seat }), Outcome::Left(..)));
@@ -249,7 +249,8 @@ mod tests {
         assert_eq!(log.apply(other), Outcome::NameTaken);
     }
 
-    /// A reservation ends in time, and whoever has the name then keeps it from the session's owner.
+    /// A reservation expires, and then someone else can take the name; as long as they have it, the session cannot be
+    /// resumed.
     #[test]
     fn a_reservation_ends() {
         let (mut log, id) = (Log::new(), SessionToken::new(7).id());

@@ -2,7 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Addresses that are counted together: an IPv4 address alone, or the /64 of an IPv6 one, which is what one site has.
+/// Addresses that are counted together: an IPv4 address alone, or the /64 of an IPv6 one, which is what one site
+/// usually has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Place(u64);
 

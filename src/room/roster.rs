@@ -9,22 +9,22 @@ use super::place::Place;
 use super::session::SessionId;
 use crate::protocol::name::{Look, Name};
 
-/// Sessions that are remembered of people who have left.
+/// How many sessions of people who have left are remembered.
 pub const PAST_SESSIONS: usize = 10_000;
-/// How many of those may be from one place. Beyond it a place forgets its own oldest one, so nobody can make the room
-/// forget the sessions of others.
+/// How many of those may be from one place. Beyond that the oldest one from the same place is forgotten, so nobody can
+/// make the room forget the sessions of others.
 pub const PAST_SESSIONS_PER_PLACE: usize = 1_000;
 
 /// A person's number. It is used again once the person is forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PersonKey(u32);
 
-/// One connection of a person to the room. Its number is never used again.
+/// One stay of a person in the room, over one connection. Its number is never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Seat {
-    /// Who sits there.
+    /// Whose seat it is.
     pub person: PersonKey,
-    /// Which of all seats so far it is.
+    /// A number that grows from seat to seat.
     pub number: u64,
 }
 
@@ -39,7 +39,7 @@ pub struct Person {
     pub seat: u64,
     /// Whether they are in the room.
     pub presence: Presence,
-    /// What they can come back to, if they ever asked for it.
+    /// Their session, if they ever asked for one.
     pub session: Option<Box<Session>>,
 }
 
@@ -48,14 +48,14 @@ pub struct Person {
 pub enum Presence {
     /// Connected.
     Here,
-    /// The connection broke, and the room has not been told: they have a grace to come back in.
+    /// The connection broke, and the room has not been told: they have a grace period to come back in.
     Away {
         /// Until when.
         back_by: Duration,
     },
     /// The room was told that they have left. Only the session is remembered.
     Gone {
-        /// Which of all that have gone so far this one was.
+        /// A number that grows: who has left earlier has a lower one.
         order: u64,
     },
 }
@@ -71,18 +71,18 @@ pub struct Session {
     pub reserved_until: Duration,
 }
 
-/// Whom a typed name stands for.
+/// Whom a typed name means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
     /// This one.
     Person(PersonKey),
     /// Nobody.
     Nobody,
-    /// More than one whose name begins with it, up to a `#`.
+    /// More than one person: it is the part before the `#` of several names.
     Several,
 }
 
-/// Why a name cannot be had.
+/// Why a name is not free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Claimed {
     /// By someone in the room.
@@ -143,13 +143,13 @@ impl Roster {
         &self.people[key.index()]
     }
 
-    /// Whoever sits in a seat, if it is still theirs and they are connected.
+    /// The person in a seat, if it is still their latest one and they are connected.
     pub fn seated(&mut self, seat: Seat) -> Option<&mut Person> {
         let person = self.people.get_mut(seat.person.index())?;
         (person.seat == seat.number && person.presence == Presence::Here).then_some(person)
     }
 
-    /// Whoever was disconnected from a seat, if they are not back and the room has not been told.
+    /// Whether the person who had a seat is away: disconnected, not back yet, and the room has not been told.
     #[must_use]
     pub fn is_away(&self, seat: Seat) -> bool {
         let person = self.people.get(seat.person.index());
@@ -162,7 +162,7 @@ impl Roster {
         self.sessions.get(session).copied()
     }
 
-    /// Whom a typed name stands for: the whole name, or the part of it before a `#` where that fits one person only.
+    /// Whom a typed name means: the whole name, or the part before a `#` if that fits only one person.
     #[must_use]
     pub fn find(&self, typed: &str) -> Found {
         let look = Look::of(typed);
@@ -178,7 +178,7 @@ impl Roster {
         }
     }
 
-    /// Why a name cannot be had at the time `now` by anyone but its present owner, if it cannot.
+    /// Why nobody but its present owner can have a name at the time `now`, and who that owner is; `None` if it is free.
     #[must_use]
     pub fn claimed(&self, name: &Name, now: Duration) -> Option<(Claimed, PersonKey)> {
         let look = name.look();
@@ -219,7 +219,7 @@ impl Roster {
         self.sessions.insert(id, key);
     }
 
-    /// Lets someone in the room take another seat, over a connection from `place`.
+    /// Gives someone in the room a new seat, for a connection from `place`.
     pub fn seat_anew(&mut self, key: PersonKey, place: Place) -> Seat {
         let number = self.next_seat();
         let person = &mut self.people[key.index()];
@@ -231,7 +231,7 @@ impl Roster {
         Seat { person: key, number }
     }
 
-    /// Someone leaves the room and can come back: only the session is remembered, and the name reserved.
+    /// Someone leaves the room and can come back: the session is remembered, and the name is reserved.
     pub fn retire(&mut self, key: PersonKey, now: Duration) {
         let order = self.next_seat();
         let person = &mut self.people[key.index()];
@@ -256,7 +256,8 @@ impl Roster {
         }
     }
 
-    /// Lets someone who has gone be in the room again, unless the name is someone else's by now. Returns whether it is not.
+    /// Puts someone who has gone back into the room. Returns false, and does nothing, if someone else has the name by
+    /// now.
     pub fn revive(&mut self, key: PersonKey) -> bool {
         let look = self.person(key).name.look();
         let reserved_for = self.reserved.get(&look);
@@ -282,15 +283,15 @@ impl Roster {
         person
     }
 
-    /// The names of everyone in the room, in no order that means anything.
+    /// The names of everyone in the room, in no particular order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.names.values().map(|&key| self.person(key).name.as_str())
     }
 
-    /// Asserts what must always be so.
+    /// Asserts the invariants.
     ///
     /// # Panics
-    /// Where it is not.
+    /// If one is broken.
     pub fn check(&self) {
         let mut looks = BTreeSet::new();
         for (index, person) in &self.people {
@@ -331,7 +332,7 @@ impl Roster {
 
     fn leave_past(&mut self, key: PersonKey) {
         let Presence::Gone { order } = self.person(key).presence else {
-            unreachable!("only who has gone is in the past")
+            unreachable!("only people who have gone are in `past`")
         };
         self.past.remove(&order);
         let place = self.person(key).place;
@@ -356,7 +357,7 @@ const COUNTED: &str = "everyone is counted at their place";
 
 impl PersonKey {
     fn new(index: usize) -> PersonKey {
-        PersonKey(u32::try_from(index).expect("there are not so many people"))
+        PersonKey(u32::try_from(index).expect("there are fewer than 2^32 people"))
     }
 
     /// The number itself, for tables.
@@ -427,8 +428,8 @@ mod tests {
         roster.check();
     }
 
-    /// A name is taken while its owner is in the room, then reserved for a time, and then free; a session that no line was
-    /// heard of reserves nothing.
+    /// A name is taken while its owner is in the room, then reserved for a time, and then free. A session without a
+    /// counted line reserves nothing.
     #[test]
     fn names_are_taken_then_reserved_then_free() {
         let mut roster = Roster::default();

@@ -7,7 +7,7 @@ use memchr::{memchr, memrchr};
 
 /// The conversation as one byte ring at absolute positions.
 ///
-/// Every public line is appended once, whole, and stays where it is until the ring comes round to it:
+/// Every public line is appended once, whole, and stays where it is until the ring wraps round and overwrites it:
 ///
 /// ```text
 ///    position   0 . . . . . . start ─────────── cursor ────── end
@@ -29,11 +29,11 @@ pub struct Scrollback {
 }
 
 impl Scrollback {
-    /// An empty ring of `capacity` bytes, rounded up to a power of two. It is all reserved here, and of what nothing was
-    /// written to, no page is taken.
+    /// An empty ring of `capacity` bytes, rounded up to a power of two. All of it is reserved here, but pages that were
+    /// never written to take no memory.
     ///
     /// # Errors
-    /// Where there is not so much memory.
+    /// If there is not enough memory.
     pub fn new(capacity: usize) -> Result<Scrollback, TryReserveError> {
         let capacity = capacity.checked_next_power_of_two().unwrap_or(usize::MAX);
         let mut ring = Vec::new();
@@ -53,13 +53,13 @@ impl Scrollback {
         self.end
     }
 
-    /// How many bytes are kept at most, and one more.
+    /// The size of the ring in bytes: one more than it keeps at most.
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.capacity
     }
 
-    /// Appends one line, given in pieces, and its LF; answers where it stands. A line must be shorter than the ring.
+    /// Appends one line, given in pieces, and its LF; returns where it is. A line must be shorter than the ring.
     pub fn append(&mut self, pieces: &[&[u8]]) -> Range<u64> {
         let from = self.end;
         debug_assert!(pieces.iter().map(|piece| piece.len()).sum::<usize>() + 1 < self.capacity);
@@ -70,8 +70,8 @@ impl Scrollback {
         from..self.end
     }
 
-    /// The bytes from `from` to `to`, as far as they lie in one piece: all of them, or up to where the ring wraps.
-    /// Both positions have to be kept, and `from <= to`.
+    /// The bytes from `from` to `to`, or only up to where the ring wraps. Both positions have to be kept, and `from <=
+    /// to`.
     #[must_use]
     pub fn contiguous(&self, from: u64, to: u64) -> &[u8] {
         debug_assert!(self.start() <= from && from <= to && to <= self.end);
@@ -188,7 +188,7 @@ mod tests {
         }
     }
 
-    /// What no machine has is asked for in vain, and that is all.
+    /// More memory than any machine has is refused with an error, not a panic.
     #[test]
     fn memory_may_be_refused() {
         assert!(Scrollback::new(usize::MAX / 2).is_err() && Scrollback::new(usize::MAX).is_err());

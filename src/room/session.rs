@@ -6,8 +6,8 @@ use sha2::{Digest, Sha256};
 #[derive(Clone, Copy)]
 pub struct SessionToken([u8; 16]);
 
-/// What the room knows of a token: its SHA-256. Who learns it cannot resume with it; and finding one by the other takes
-/// no time that depends on where two tokens differ.
+/// What the room knows of a token: its SHA-256. Knowing it is not enough to resume; and the time that a lookup takes
+/// does not tell where two tokens differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SessionId([u8; 32]);
 

@@ -6,9 +6,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
-/// When to look again whether a slow output has taken what it was given.
+/// How long to wait before checking again whether a slow output has taken what it was given.
 pub const POLL: Duration = Duration::from_millis(100);
-/// How long after an error the same thing is tried again.
+/// How long after an error the job is tried again.
 pub const RETRY: Duration = Duration::from_secs(1);
 
 /// How long to wait for an output that another program has made non-blocking.
@@ -16,7 +16,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 /// Where a thread writes to.
 pub type Output = Box<dyn Write + Send>;
-/// Opens another output, on the thread.
+/// Opens another output; called on the thread.
 pub type Open = Box<dyn FnOnce() -> io::Result<Output> + Send>;
 
 /// An output with a thread of its own, so that the caller never waits for it.
@@ -27,7 +27,7 @@ pub struct Background {
     jobs: Sender<Job>,
     done: Receiver<Done>,
     is_busy: bool,
-    /// How many bytes were handed over last, as far as they are not known to be written.
+    /// How many of the bytes that were handed over are not known to be written.
     unwritten: usize,
     /// What is left of a batch after an error, and when to try again.
     failed: Option<(Batch, Duration)>,
@@ -40,7 +40,7 @@ pub struct Background {
 pub enum Outcome {
     /// All that was offered is written.
     Written,
-    /// It is not, or not all of it; it will be tried again.
+    /// Not all of it is written; the rest will be tried again.
     NotWritten(io::Error),
     /// There is a new output.
     Replaced,
@@ -77,8 +77,8 @@ impl Background {
         Ok(Background { jobs, done, is_busy: false, unwritten: 0, failed: None, spare: Vec::new() })
     }
 
-    /// Hands over what is in `lines`, and leaves it empty, unless the thread is busy or an earlier batch has failed:
-    /// then that one is tried again first, once it is time to.
+    /// Hands over what is in `lines`, and leaves it empty, unless the thread is busy or an earlier batch has failed. A
+    /// batch that has failed is tried again first, once it is time to.
     pub fn offer(&mut self, lines: &mut Vec<u8>, now: Duration) {
         if self.is_busy {
             return;
@@ -94,14 +94,14 @@ impl Background {
         }
     }
 
-    /// Opens another output, to which everything is written that is not written yet. A line of which the old output has
-    /// only a part is written to the new one as a whole. The thread must not be busy.
+    /// Opens another output, to which everything is written that is not written yet. If the old output has only a part
+    /// of a line, the whole line is written to the new one. The thread must not be busy.
     pub fn replace(&mut self, open: Open) {
         debug_assert!(!self.is_busy);
         self.give(Job::Replace(open));
     }
 
-    /// What came of the last job, once, if the thread is done with it.
+    /// The outcome of the last job, returned once, when the thread is done with it.
     pub fn outcome(&mut self, now: Duration) -> Option<Outcome> {
         let done = self.done.try_recv().ok()?;
         self.is_busy = false;
@@ -165,7 +165,7 @@ impl fmt::Debug for Background {
 }
 
 impl Batch {
-    /// Writes what the output does not have yet. Where that fails, `written` says how far it came.
+    /// Writes what the output does not have yet. If that fails, `written` says how far it came.
     fn write_to(&mut self, output: &mut Output) -> io::Result<()> {
         while self.written < self.bytes.len() {
             match until_ready(|| output.write(&self.bytes[self.written..]))? {
@@ -191,7 +191,7 @@ fn work(mut output: Output, jobs: &Receiver<Job>, report: &Sender<Done>) {
             }
             Job::Replace(open) => Done::Replace(open().map(|opened| output = opened)),
         };
-        // This fails only where the caller is gone.
+        // This fails only if the caller is gone.
         let _ = report.send(done);
     }
 }
@@ -217,7 +217,7 @@ mod tests {
 
     const NOW: Duration = Duration::from_secs(7);
 
-    /// An output that takes so many bytes, or fails so, one after the other; then it takes everything.
+    /// An output that takes this many bytes or fails with this error, write after write; then it takes everything.
     #[derive(Clone, Default)]
     struct Moody {
         moods: Arc<Mutex<VecDeque<Result<usize, ErrorKind>>>>,
@@ -278,7 +278,7 @@ mod tests {
         assert!(!background.is_behind() && background.unwritten() == 0);
     }
 
-    /// An output that is not ready is waited for: that is no error.
+    /// An output that is not ready is waited for: that is not an error.
     #[test]
     fn waits_for_a_non_blocking_output() {
         let output = Moody::new([Ok(2), Err(ErrorKind::WouldBlock), Err(ErrorKind::WouldBlock)]);

@@ -7,25 +7,25 @@ use crate::lobby::client::End;
 use crate::lobby::{ClientId, Lobby, Readiness};
 use crate::protocol::line::LineBuffer;
 
-/// How many slices one write gathers at most.
+/// How many slices one write has at most.
 const MAX_SLICES: usize = 16;
 
-/// What a connection needs of its socket, which must not block. A test has sockets of its own.
+/// What a connection needs of its socket, which must not block. Tests have sockets of their own.
 pub trait Socket {
-    /// Takes bytes that have arrived: none only at the end of input.
+    /// Reads bytes that have arrived; returns 0 only at the end of input.
     ///
     /// # Errors
-    /// `WouldBlock` where nothing has arrived; any other one is the end of the connection.
+    /// `WouldBlock` if nothing has arrived; any other error ends the connection.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
 
-    /// Gives bytes away; returns how many.
+    /// Writes bytes; returns how many the socket took.
     ///
     /// # Errors
-    /// `WouldBlock` where none are taken now; any other one is the end of the connection.
+    /// `WouldBlock` if it takes none now; any other error ends the connection.
     fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
 
-    /// Asks whether the network has taken everything that was written. Where it has not, the socket becomes writable once
-    /// it has.
+    /// Returns whether the network has taken everything that was written. If not, the socket becomes writable once it
+    /// has.
     ///
     /// # Errors
     /// Where there is no peer any more.
@@ -37,15 +37,15 @@ pub trait Socket {
     /// Where there is no peer any more.
     fn shut_down_writing(&mut self) -> io::Result<()>;
 
-    /// Lets the connection end as a broken one when it is closed, for a peer that has not got everything: no torn line
-    /// is to look like a last one.
+    /// Makes closing the socket reset the connection, for a peer that has not been sent everything: a torn line must
+    /// not look like a last one.
     fn abort(&mut self);
 }
 
 /// One connection.
 ///
-/// Events only ever set `readable` and `writable`; only the socket's own `WouldBlock` clears them. That is what
-/// edge-triggered readiness asks for.
+/// Events only ever set `readable` and `writable`; only the socket's own `WouldBlock` clears them. Edge-triggered
+/// readiness requires that.
 #[derive(Debug)]
 #[allow(clippy::struct_excessive_bools)] // Each is a fact of its own about the socket.
 pub struct Connection<S> {
@@ -56,11 +56,11 @@ pub struct Connection<S> {
     pub(super) queued: bool,
     readable: bool,
     writable: bool,
-    /// Whether all input has been read, and how it ended.
+    /// How the input ended, once all of it has been read.
     end: Option<End>,
     /// Whether a write has failed: what the peer sent before can still be read.
     broken: bool,
-    /// How far the end has come, once everything is written.
+    /// How far the end of the connection has come.
     pub(super) ending: Ending,
 }
 
@@ -80,14 +80,14 @@ pub enum Ending {
 pub enum Reading {
     /// There may be more.
     Unread,
-    /// There is more, and nothing of it could be processed.
+    /// There is more, but none of it may be processed now.
     Waiting,
     /// There is nothing more until the next event.
     Drained,
 }
 
 impl<S: Socket> Connection<S> {
-    /// A connection that was just accepted. Nothing is known of it yet, so reading and writing are tried.
+    /// A connection that was just accepted. Its readiness is unknown, so reading and writing are tried.
     pub fn new(socket: S) -> Connection<S> {
         Connection {
             socket,
@@ -106,7 +106,7 @@ impl<S: Socket> Connection<S> {
         &self.socket
     }
 
-    /// What is left of it.
+    /// The socket, once the connection is over.
     pub fn into_socket(self) -> S {
         self.socket
     }
@@ -122,8 +122,8 @@ impl<S: Socket> Connection<S> {
         lobby.readiness(id, self.input.has_line(), now)
     }
 
-    /// Reads what has arrived, as far as the lobby takes it, and no more than fits into `scratch`: that is the most that
-    /// one connection is read in one turn.
+    /// Reads and processes what has arrived, as far as the lobby takes it. Reads at most as much as fits into
+    /// `scratch`: that is the budget of one connection in one turn.
     pub fn read(&mut self, id: ClientId, lobby: &mut Lobby, scratch: &mut [u8], now: Duration) -> Reading {
         let mut budget = scratch.len();
         let mut left = Reading::Waiting;
@@ -162,7 +162,7 @@ impl<S: Socket> Connection<S> {
                 }
                 Ok(count) => {
                     budget -= count;
-                    // What comes after the end is dropped; but it has to be read, or closing would reset the connection.
+                    // Input after the end is dropped; but it has to be read, or closing would reset the connection.
                     if !lobby.is_closing(id) {
                         self.process(id, &scratch[..count], lobby, now);
                     }
@@ -180,7 +180,7 @@ impl<S: Socket> Connection<S> {
         }
     }
 
-    /// Writes what is owed, until that is all or the socket takes no more.
+    /// Writes until everything is written or the socket takes no more.
     pub fn write(&mut self, id: ClientId, lobby: &mut Lobby, now: Duration) {
         while self.writable && lobby.is_pending(id) {
             match self.write_some(id, lobby) {
@@ -201,20 +201,20 @@ impl<S: Socket> Connection<S> {
         }
     }
 
-    /// Whether there is something to read, or the end of it to be noticed.
+    /// Whether there may be input, or the end of it, to be read.
     #[must_use]
     pub fn is_readable(&self) -> bool {
         self.readable
     }
 
-    /// Whether the socket may take something, as far as is known.
+    /// Whether the socket may take something.
     #[must_use]
     pub fn is_writable(&self) -> bool {
         self.writable
     }
 
-    /// Everything is written: ends the writing side as soon as the network has taken it. Closing before that would
-    /// throw it away if the peer sends anything more.
+    /// Called when everything is written: shuts down the writing side as soon as the network has taken it. Closing
+    /// before that would discard it if the peer sends anything more.
     pub fn finish(&mut self) -> Ending {
         self.ending = match self.socket.is_sent() {
             Ok(false) if !self.is_over() => {
@@ -222,7 +222,7 @@ impl<S: Socket> Connection<S> {
                 Ending::Sending
             }
             _ => {
-                // Where that fails, there is no peer that could wait for it.
+                // If that fails, the peer is gone.
                 self.broken |= self.socket.shut_down_writing().is_err();
                 Ending::Finished
             }
@@ -230,7 +230,7 @@ impl<S: Socket> Connection<S> {
         self.ending
     }
 
-    /// Ends the connection with something undelivered, and lets the peer know.
+    /// Ends the connection with something undelivered: the peer sees a reset.
     pub fn abort(&mut self) {
         self.ending = Ending::Finished;
         self.socket.abort();
@@ -242,7 +242,7 @@ impl<S: Socket> Connection<S> {
         self.end.is_some() || self.broken
     }
 
-    /// Hands lines to the lobby, as many as it takes now; the rest is kept.
+    /// Passes lines to the lobby, as many as it takes now; the rest is kept.
     fn process(&mut self, id: ClientId, input: &[u8], lobby: &mut Lobby, now: Duration) {
         let mut lines = self.input.split(input, lobby.max_line());
         while lobby.may_handle(id, now) {

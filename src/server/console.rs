@@ -1,4 +1,4 @@
-//! What the operator sees: a line each, on stdout.
+//! What the operator sees: one line for each event, on stdout.
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
@@ -12,20 +12,20 @@ use crate::lobby::event::Event;
 use crate::protocol::notice::PUBLIC;
 use crate::room::scrollback::Scrollback;
 
-/// How many bytes wait at most for an output that is blocked or fails; what comes after that is dropped and counted.
+/// How many bytes wait at most for an output that is blocked or fails; lines beyond that are dropped and counted.
 const MAX_WAITING: usize = 256 * 1024;
 
-/// How many bytes are handed over at once, whenever that was done last.
+/// With this many bytes waiting, they are handed over even within [`GATHER_TIME`].
 const BATCH: usize = MAX_WAITING / 4;
 
-/// How long lines are gathered before they are handed over. The first line after a quiet time goes at once; but waking the
-/// thread for each line costs as much as sending it to several people.
+/// How long lines are gathered before they are handed over. The first line after a quiet time is handed over at once,
+/// but waking the thread for each line costs as much as sending it to several people.
 const GATHER_TIME: Duration = Duration::from_millis(10);
 
 /// The operator's console. It never delays the server.
 ///
-/// An output that fails for a while, as a file on a full disk does, is tried again until it works. Only one that is closed
-/// for good is given up.
+/// An output that fails for a while, as a file on a full disk does, is tried again until it works. Only an output that
+/// is closed for good is given up.
 #[derive(Debug)]
 pub struct Console {
     output: Background,
@@ -43,7 +43,7 @@ type Span = Range<u64>;
 
 const CANNOT_FAIL: &str = "writing to a Vec cannot fail";
 
-/// How much is said.
+/// How much is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Verbosity {
     Trouble,
@@ -52,7 +52,7 @@ enum Verbosity {
 }
 
 impl Console {
-    /// A console on stdout. `quiet` counts the `-q`.
+    /// A console on stdout. `quiet` is how often `-q` was given.
     ///
     /// # Errors
     /// Where the system cannot start another thread.
@@ -76,17 +76,17 @@ impl Console {
         })
     }
 
-    /// The server itself: it starts, it stops.
+    /// About the server itself: it starts, it stops.
     pub fn status(&mut self, what: fmt::Arguments<'_>) {
         self.print(Verbosity::Comings, 'O', what);
     }
 
-    /// Something that the operator may have to do something about.
+    /// A problem that the operator may have to solve.
     pub fn trouble(&mut self, what: fmt::Arguments<'_>) {
         self.print(Verbosity::Trouble, '!', what);
     }
 
-    /// Something that happened in the room. `peer` finds out who is at the other end of a connection.
+    /// Something that happened in the room. `peer` returns the address at the other end of a connection.
     pub fn event(&mut self, event: &Event, log: &Scrollback, peer: impl Fn(ClientId) -> Option<SocketAddr>) {
         if self.verbosity < Verbosity::Comings || (self.verbosity < Verbosity::All && matches!(event, Event::Said(_))) {
             return;
@@ -111,7 +111,7 @@ impl Console {
         }
     }
 
-    /// Hands over what waits, if it is time to. To be called once a turn.
+    /// Hands over what waits, if it is time to. Called once a turn.
     pub fn flush(&mut self, now: Duration) {
         while let Some(outcome) = self.output.outcome(now) {
             if let Outcome::NotWritten(error) = outcome
@@ -137,7 +137,7 @@ impl Console {
         }
     }
 
-    /// When to call [`Console::flush`] again though nothing happens.
+    /// When to call [`Console::flush`] again even if nothing happens.
     #[must_use]
     pub fn wake_at(&self, now: Duration) -> Option<Duration> {
         if !self.is_behind() {
@@ -155,7 +155,7 @@ impl Console {
         !self.closed && (!self.waiting.is_empty() || self.dropped > 0 || self.output.is_behind())
     }
 
-    /// Whether a line may be written now.
+    /// Whether a line is shown. Counts it as dropped if there is no room for it.
     fn admits(&mut self, verbosity: Verbosity) -> bool {
         let is_wanted = verbosity <= self.verbosity && !self.closed;
         let fits = self.waiting.len() <= MAX_WAITING;
@@ -169,7 +169,7 @@ impl Console {
         }
     }
 
-    /// A public line from the log, which has no terminal escapes, with something after it.
+    /// Prints a public line from the log, which has no terminal escapes, and `after` behind it.
     fn print_line(
         &mut self,
         verbosity: Verbosity,
@@ -185,7 +185,7 @@ impl Console {
         }
     }
 
-    /// A notice without the stars before it.
+    /// Prints a notice without its `*** `.
     fn print_notice(&mut self, mark: char, log: &Scrollback, span: &Span, after: fmt::Arguments<'_>) {
         let span = span.start + PUBLIC.len() as u64..span.end;
         self.print_line(Verbosity::Comings, mark, log, span, after);
@@ -201,14 +201,15 @@ impl fmt::Display for FromPeer {
     }
 }
 
-/// Whether an output that fails like this will never work again: its reader is gone, or its descriptor or its terminal.
+/// Whether an output that fails with this error will never work again: its reader, its descriptor or its terminal is
+/// gone.
 fn is_closed(error: &io::Error, is_terminal: bool) -> bool {
     #[cfg(unix)]
     if let Some(code) = error.raw_os_error() {
         use nix::errno::Errno;
         let errno = Errno::from_raw(code);
         return matches!(errno, Errno::EPIPE | Errno::EBADF | Errno::ECONNRESET | Errno::ENOTCONN)
-            // On a file this may be the disk, or the network before it, and pass.
+            // For a file this may be a temporary fault of the disk, or of the network.
             || errno == Errno::EIO && is_terminal;
     }
     is_terminal || error.kind() == io::ErrorKind::BrokenPipe

@@ -15,46 +15,47 @@ use crate::cli;
 
 /// How many connections may wait to be accepted; the kernel may allow fewer.
 const BACKLOG: i32 = 4096;
-/// How long accepting pauses when it fails, as it does for want of descriptors. No event tells when some are free.
+/// How long accepting pauses after it has failed, for example because descriptors ran out. No event tells when some are
+/// free.
 const PAUSE: Duration = Duration::from_millis(100);
-/// How much a socket holds of what it has not sent yet, in bytes. The kernel's own limit is megabytes.
+/// How many unsent bytes a socket holds. The kernel's default is megabytes.
 const UNSENT: u32 = 128 * 1024;
-/// How long a reader that is disconnected, having taken nothing for the stall timeout, may take for its farewell.
+/// How long a reader that is disconnected after the stall timeout may take to read its last line.
 const FAREWELL: Duration = Duration::from_secs(5);
 /// The longest time for which the kernel waits for an acknowledgement: it counts milliseconds in 31 bits.
 const MAX_USER_TIMEOUT: Duration = Duration::from_secs(24 * 24 * 60 * 60);
-/// What a connection's events are about.
+/// The events of a connection.
 const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
 /// A silent peer is probed after this time...
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
-/// ...and then so often...
+/// ...then once in this time...
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(10);
-/// ...and so many times.
+/// ...and this many times.
 const KEEPALIVE_PROBES: u32 = 3;
 
 /// The listening socket.
 #[derive(Debug)]
 pub struct Listener {
     socket: TcpListener,
-    /// Whether somebody may be waiting to be accepted.
+    /// Whether connections may be waiting to be accepted.
     ready: bool,
     /// Until when accepting pauses.
     paused_until: Option<Duration>,
 }
 
-/// Somebody who has come: a connection's socket.
+/// The socket of a connection.
 #[derive(Debug)]
 pub struct Peer {
     socket: TcpStream,
     address: SocketAddr,
-    /// Where its events come from, and as what.
+    /// Where its events come from, and with which token.
     events: Option<(Rc<Registry>, Token)>,
-    /// Whether it was asked to become writable once everything is sent.
+    /// Whether it was set to become writable once everything is sent.
     awaits_sent: bool,
 }
 
 impl Listener {
-    /// Listens on the first of an address's meanings on which that is possible.
+    /// Listens on the first of the addresses that a name stands for on which that is possible.
     ///
     /// # Errors
     /// Names the address and says why not.
@@ -70,6 +71,14 @@ impl Listener {
         Ok(Listener { socket, ready: true, paused_until: None })
     }
 
+    /// Registers it for events, with a token.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        registry.register(&mut self.socket, token, Interest::READABLE)
+    }
+
     /// The address that it listens on.
     ///
     /// # Errors
@@ -78,21 +87,21 @@ impl Listener {
         self.socket.local_addr()
     }
 
-    /// Notes that somebody may be waiting.
+    /// Notes that connections may be waiting.
     pub fn note(&mut self) {
         self.ready = true;
     }
 
-    /// When to try again, whatever happens.
+    /// When to try to accept again even if nothing happens.
     #[must_use]
     pub fn wake_at(&self) -> Option<Duration> {
         self.paused_until.or(self.ready.then_some(Duration::ZERO))
     }
 
-    /// Somebody who is waiting, if there is anybody.
+    /// Accepts a connection, if one is waiting.
     ///
     /// # Errors
-    /// What keeps anybody from being accepted; said once, not every time that it is tried again after a pause.
+    /// Why accepting fails. Returned once, not after every pause.
     pub fn accept(&mut self, now: Duration) -> io::Result<Option<Peer>> {
         if !self.ready || self.paused_until.is_some_and(|until| until > now) {
             return Ok(None);
@@ -108,7 +117,7 @@ impl Listener {
                     self.paused_until = None;
                     return Ok(None);
                 }
-                // The peer has given up meanwhile, or a signal came: the next one may do better.
+                // The peer has given up meanwhile, or a signal came: try the next one.
                 Err(error) if is_passing(error.kind()) => {}
                 Err(error) => {
                     let is_news = self.paused_until.replace(now + PAUSE).is_none();
@@ -119,20 +128,6 @@ impl Listener {
     }
 }
 
-impl mio::event::Source for Listener {
-    fn register(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
-        self.socket.register(registry, token, interest)
-    }
-
-    fn reregister(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
-        self.socket.reregister(registry, token, interest)
-    }
-
-    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-        self.socket.deregister(registry)
-    }
-}
-
 impl Peer {
     /// Who is at the other end.
     #[must_use]
@@ -140,10 +135,10 @@ impl Peer {
         self.address
     }
 
-    /// Makes its events come with a token.
+    /// Registers it for events, with a token.
     ///
     /// # Errors
-    /// Where the system refuses; it is given back then.
+    /// If the system refuses; the peer is returned, too.
     pub fn register(mut self, registry: &Rc<Registry>, token: Token) -> Result<Peer, (Peer, io::Error)> {
         match registry.register(&mut self.socket, token, INTEREST) {
             Ok(()) => Ok(Peer { events: Some((Rc::clone(registry), token)), ..self }),
@@ -159,21 +154,21 @@ impl Socket for Peer {
 
     fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match slices {
-            // Nearly always; and a plain write is the shorter way through the kernel.
+            // Nearly always; and a plain write is cheaper in the kernel.
             [slice] => self.socket.write(slice),
             _ => self.socket.write_vectored(slices),
         }
     }
 
-    /// On Linux a socket can be told to become writable only when nothing is left to be sent. Elsewhere the linger time has
-    /// to do.
+    /// On Linux a socket can be told to become writable only when nothing is left to be sent. Elsewhere the linger time
+    /// has to suffice.
     fn is_sent(&mut self) -> io::Result<bool> {
         #[cfg(target_os = "linux")]
         if let Some((registry, token)) = &self.events
             && !std::mem::replace(&mut self.awaits_sent, true)
         {
             SockRef::from(&self.socket).set_tcp_notsent_lowat(1)?;
-            // So that there is an event though it may be so already.
+            // So that there is an event even if everything is sent already.
             registry.reregister(&mut self.socket, *token, INTEREST)?;
             return Ok(false);
         }
@@ -185,17 +180,17 @@ impl Socket for Peer {
     }
 
     fn abort(&mut self) {
-        // Where the system refuses, the peer is told less.
+        // If the system refuses, the connection ends in order instead.
         let _ = SockRef::from(&self.socket).set_linger(Some(Duration::ZERO));
     }
 }
 
-/// Sets what a connection needs to be safe to leave open. Linux hands it on from the listening socket.
+/// Sets the options of a connection. On Linux accepted sockets inherit them from the listening socket.
 ///
 /// # Errors
 /// Where the system refuses.
 pub fn tune(socket: &SockRef<'_>, stall_timeout: Duration) -> io::Result<()> {
-    // One write a turn is as much as there is: nothing is gained by waiting for more.
+    // There is at most one write a turn, so nothing is gained by waiting for more.
     socket.set_tcp_nodelay(true)?;
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_EVERY);
     #[cfg(not(windows))]
@@ -203,8 +198,8 @@ pub fn tune(socket: &SockRef<'_>, stall_timeout: Duration) -> io::Result<()> {
     socket.set_tcp_keepalive(&keepalive)?;
     #[cfg(target_os = "linux")]
     {
-        // What a peer leaves unacknowledged for so long ends the connection; and with keepalive on, so does its silence.
-        // A cable may be cut just before something is said to a peer that was about to be probed: then both times add up.
+        // Data that is unacknowledged for this long ends the connection; with keepalive on, so does silence for this
+        // long. If something is sent just before a silent peer would have been probed, both times add up.
         socket.set_tcp_user_timeout(Some((stall_timeout + FAREWELL).min(MAX_USER_TIMEOUT)))?;
         socket.set_tcp_notsent_lowat(UNSENT)?;
     }
@@ -216,7 +211,8 @@ pub fn tune(socket: &SockRef<'_>, stall_timeout: Duration) -> io::Result<()> {
 fn open(address: SocketAddr, stall_timeout: Duration) -> io::Result<TcpListener> {
     let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
-    // A restarted server gets its port although old connections linger. (On Windows it would get one in use, too.)
+    // A restarted server gets its port although old connections linger. (On Windows this option would let it take a
+    // port in use, too.)
     #[cfg(not(windows))]
     socket.set_reuse_address(true)?;
     tune(&SockRef::from(&socket), stall_timeout)?;
@@ -234,7 +230,7 @@ fn is_passing(kind: io::ErrorKind) -> bool {
 mod tests {
     use super::*;
 
-    /// On Linux a connection is tuned because the socket is on which it was accepted.
+    /// On Linux a connection inherits the options of the socket on which it was accepted.
     #[test]
     #[cfg(target_os = "linux")]
     fn connections_inherit_what_is_set() {

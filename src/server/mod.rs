@@ -1,12 +1,11 @@
 //! The server: one thread, one loop, and the only place that knows mio.
 //!
-//! Everything that the server promises is the lobby's doing; here bytes are carried between it and the sockets. A turn
-//! of the loop is `Server::turn`; read that first.
+//! The lobby keeps every promise of the server; this module carries bytes between it and the sockets. `Server::turn` is
+//! one turn of the loop; read it first.
 
 mod background;
 pub mod connection;
 mod console;
-
 mod listener;
 pub mod reactor;
 mod signals;
@@ -21,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use bytesize::ByteSize;
-use mio::{Events, Interest, Poll, Registry, Token};
+use mio::{Events, Poll, Registry, Token};
 
 use crate::cli::{ServerArgs, WrongUsage};
 use crate::lobby::Lobby;
@@ -40,21 +39,21 @@ const SIGNALS: Token = Token(usize::MAX - 1);
 
 /// The most that one connection is read in one turn, in bytes.
 const READ_BUDGET: usize = 64 * 1024;
-/// How many connections are accepted in one turn at most, so that a storm of them does not keep the others waiting.
+/// How many connections are accepted in one turn at most, so that a crowd of them does not keep the others waiting.
 const ACCEPT_BUDGET: usize = 1024;
 /// Descriptors that are not connections: standard streams, the poll, the listener, signals, the transcript.
 const OTHER_DESCRIPTORS: usize = 16;
-/// Connections from one place unless something else is said; this machine is exempt then.
+/// The default of `--max-per-ip`. This machine is exempt from the default.
 const DEFAULT_PER_PLACE: usize = 256;
 /// How long one poll waits at most.
 const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
-/// How long console and transcript may take for the last lines at the end, at least.
+/// How long the console may take for its last lines at the end; the transcript has at least as long.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Runs a server until it is told to stop.
 ///
 /// # Errors
-/// Says what keeps it from listening.
+/// Says what keeps the server from starting.
 pub fn run(args: &ServerArgs) -> anyhow::Result<ExitCode> {
     let mut server = Server::new(args)?;
     let code = loop {
@@ -76,10 +75,10 @@ struct Server {
     reactor: Reactor<Peer>,
     console: Console,
     transcript: Option<Transcript>,
-    /// From when times are counted.
+    /// The moment from which times are counted.
     start: Instant,
     drain: Duration,
-    /// When the server ends, delivered or not, once it is stopping.
+    /// Once it is stopping: when it ends, even if not everything is delivered.
     stop_at: Option<Duration>,
 }
 
@@ -99,13 +98,13 @@ impl Server {
         let transcript = transcript.transpose()?;
         let mut listener = Listener::bind(&args.listen, args.stall_timeout)?;
         let poll = Poll::new().context("cannot wait for events")?;
-        poll.registry().register(&mut listener, LISTENER, Interest::READABLE).context("cannot wait for connections")?;
+        listener.register(poll.registry(), LISTENER).context("cannot wait for connections")?;
         let signals = Signals::register(poll.registry(), SIGNALS).context("cannot wait for signals")?;
         let registry = Rc::new(poll.registry().try_clone().context("cannot wait for events")?);
         console.status(format_args!("listening on {}", listener.local_address()?));
         Ok(Server {
             poll,
-            // As many as there can be, so that one poll sees everything that has happened: see `turn`.
+            // As many as there can be, so that one poll returns every event: deadlines rely on it.
             events: Events::with_capacity(clients + MAX_TURNED_AWAY + 2),
             signals,
             listener: Some(listener),
@@ -119,7 +118,7 @@ impl Server {
         })
     }
 
-    /// One turn of the loop. Answers how the server ends, when it does.
+    /// Runs one turn of the loop. Returns the exit code once the server is to end.
     fn turn(&mut self) -> anyhow::Result<Option<ExitCode>> {
         let looked_at = self.start.elapsed();
         self.poll(looked_at).context("cannot wait for events")?;
@@ -135,12 +134,12 @@ impl Server {
         Ok(code)
     }
 
-    /// Waits for events, as long as the nearest deadline allows.
+    /// Waits for events until the nearest deadline.
     fn poll(&mut self, now: Duration) -> io::Result<()> {
-        // What a system call takes for a time-out may be less than what a deadline can be.
+        // A deadline may be further away than the longest timeout of the system call.
         let timeout = self.wake_at(now).map(|at| at.saturating_sub(now).min(LONGEST_WAIT));
         match self.poll.poll(&mut self.events, timeout) {
-            // The events are those of an earlier poll then.
+            // After this, `events` still has those of an earlier poll.
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                 self.events.clear();
                 Ok(())
@@ -149,7 +148,7 @@ impl Server {
         }
     }
 
-    /// When the next turn has to begin though nothing happens.
+    /// When the next turn has to begin even if nothing happens.
     fn wake_at(&mut self, now: Duration) -> Option<Duration> {
         let console = self.console.wake_at(now);
         let transcript = self.transcript.as_ref().and_then(|transcript| transcript.wake_at(now));
@@ -191,7 +190,7 @@ impl Server {
         None
     }
 
-    /// Begins to stop: nobody is let in any more, everybody is told, and what they are owed is delivered.
+    /// Begins to stop: nobody is let in any more, everybody is told, and what is still to be sent is delivered.
     fn stop(&mut self, now: Duration) {
         self.listener = None;
         self.stop_at = Some(now + self.drain);
@@ -232,8 +231,9 @@ impl Server {
         self.console.flush(now);
     }
 
-    /// Ends what is left of the connections, and waits for the last lines to be written: the transcript's for the rest of
-    /// `--drain`, the console's for a moment. What is not written by then is lost, and the operator is told.
+    /// Ends the remaining connections, and waits for the last lines to be written: for the transcript until `--drain`
+    /// is over, for the console a moment. What is not written by then is lost; if it is the transcript's, the operator
+    /// is told how much.
     fn finish(&mut self) {
         self.reactor.abort();
         self.settle();
@@ -244,7 +244,7 @@ impl Server {
         self.settle();
     }
 
-    /// Waits until console and transcript have written everything, but not for ever.
+    /// Waits until console and transcript have written everything, or their time is over.
     fn settle(&mut self) {
         let patience = self.start.elapsed() + PATIENCE;
         let drain = self.stop_at.unwrap_or_default().max(patience);
@@ -261,8 +261,8 @@ impl Server {
     }
 }
 
-/// How many of the wanted connections the system's limit on descriptors leaves room for, once it is raised as far as it
-/// goes. Where that is fewer, the operator is told.
+/// Raises the system's limit on descriptors as far as possible, and returns how many of the wanted connections it
+/// leaves room for. If these are fewer, the operator is told.
 fn descriptors_for(wanted: usize, console: &mut Console) -> usize {
     #[cfg(unix)]
     if let Ok(limit) = rlimit::increase_nofile_limit(u64::MAX) {

@@ -1,4 +1,4 @@
-//! The turn of the loop, apart from the waiting: who is to be read, who is to be written to, and who is gone.
+//! One turn of the loop, apart from the waiting: which connections to read, which to write to, and which are gone.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -11,39 +11,38 @@ use crate::lobby::access::Entrance;
 use crate::lobby::{ClientId, Lobby, Readiness};
 use crate::room::place::Place;
 
-/// How long a peer that has been sent everything may take to close its side.
+/// How long a peer may take to close its side once everything was sent to it.
 pub const LINGER: Duration = Duration::from_secs(1);
 
 /// A lobby and its connections.
 ///
-/// It knows sockets only as [`Socket`], and readiness and the time only as what it is told, so that a test can put it
-/// through any schedule.
+/// Sockets are a trait, [`Socket`], and readiness and the time are arguments, so that a test can run any schedule.
 #[derive(Debug)]
 pub struct Reactor<S> {
-    /// What the connections are about.
+    /// What the lines of the connections mean.
     pub lobby: Lobby,
     connections: Slots<Connection<S>>,
-    /// What a socket is read into.
+    /// The buffer into which every socket is read.
     scratch: Vec<u8>,
     /// Connections that may have something to be read or processed.
     to_read: VecDeque<Token>,
-    /// Connections that may have something to be written, apart from what is said to everyone.
+    /// Connections that may have something to be written, apart from public lines.
     to_write: Vec<Token>,
-    /// Up to where everyone has been written to once.
+    /// The position up to which every connection has been written to once.
     flushed: u64,
-    /// Connections that have been written everything and are to be closed at the latest at these moments: while the
-    /// network takes it, and while the peer closes its side. In the order of the moments.
+    /// Connections to which everything was written, with the moments at which they are closed at the latest, in the
+    /// order of these: first while the network takes the last bytes, then while the peer closes its side.
     sending: VecDeque<(Duration, Token)>,
     lingering: VecDeque<(Duration, Token)>,
-    /// How long the network may take for what was written last.
+    /// How long the network may take for the last bytes.
     send_timeout: Duration,
     /// Connections with nothing left to do.
     over: Vec<Token>,
 }
 
 impl<S: Socket> Reactor<S> {
-    /// No connections yet. One of them is read at most `read_budget` bytes a turn, so that nobody's flood keeps the
-    /// others waiting; and at its end the network may take `send_timeout` for what was written last.
+    /// No connections yet. At most `read_budget` bytes are read from each of them in one turn, so that a flood does not
+    /// keep the others waiting. When one ends, the network may take `send_timeout` for its last bytes.
     #[must_use]
     pub fn new(lobby: Lobby, read_budget: usize, send_timeout: Duration) -> Reactor<S> {
         Reactor {
@@ -60,8 +59,8 @@ impl<S: Socket> Reactor<S> {
         }
     }
 
-    /// A new connection from a place, over the socket that `open` makes ready for events with its token. `None` where it
-    /// is to be closed at once.
+    /// A new connection from a place. `open` registers its socket for events with the token that it is given. `None` if
+    /// the connection is closed at once.
     ///
     /// # Errors
     /// Those of `open`.
@@ -83,7 +82,7 @@ impl<S: Socket> Reactor<S> {
 
     /// Notes that a socket may have become readable or writable.
     pub fn note(&mut self, token: Token, readable: bool, writable: bool) {
-        // Nothing for a connection that is gone.
+        // The event may be for a connection that is gone.
         if let Some(connection) = self.connections.get_mut(token) {
             connection.note(readable, writable);
             self.to_write.push(token);
@@ -93,15 +92,15 @@ impl<S: Socket> Reactor<S> {
 
     /// Runs one turn: reads, writes to everyone once, and ends the turn.
     ///
-    /// `looked_at` is a moment before the sockets were looked at. Deadlines are compared with it and not with `now`:
-    /// whatever a peer did before it has been seen, so nobody is disconnected for what there was no time to look at.
+    /// `looked_at` is a moment before the sockets were polled. Deadlines are compared with it and not with `now`:
+    /// whatever a peer did before it has been seen, so nobody is disconnected although their input was waiting.
     pub fn turn(&mut self, looked_at: Duration, now: Duration) {
         self.read(now);
         self.flush(now);
         self.lobby.end_turn(looked_at);
     }
 
-    /// When the next turn has to begin though nothing happens.
+    /// When the next turn has to begin even if nothing happens.
     pub fn wake_at(&mut self, now: Duration) -> Option<Duration> {
         let unread = self.to_read.iter().filter_map(|&token| {
             let connection = self.connections.get_mut(token)?;
@@ -138,7 +137,7 @@ impl<S: Socket> Reactor<S> {
         }
     }
 
-    /// Ends every connection that has not got everything. There is no time left to wait for it.
+    /// Aborts every connection that has not been sent everything. There is no time left to wait.
     pub fn abort(&mut self) {
         for connection in self.connections.iter_mut().filter(|connection| connection.ending != Ending::Finished) {
             connection.abort();
@@ -163,8 +162,9 @@ impl<S: Socket> Reactor<S> {
         self.connections.at(id.0).map(Connection::socket)
     }
 
-    /// Reads from every connection that has something to say, each within its budget. What is left stays on the list, those
-    /// first that had to wait: a turn has room for so much only, and nobody is to take it from the same others every time.
+    /// Reads from every connection on the list, each within its budget. Those with more to read stay on it, and those
+    /// that had to wait come first: a turn appends only a limited amount, and the same connections must not use it up
+    /// every time.
     fn read(&mut self, now: Duration) {
         let mut waiting = Vec::new();
         for _ in 0..self.to_read.len() {
@@ -182,7 +182,8 @@ impl<S: Socket> Reactor<S> {
         waiting.into_iter().rev().for_each(|token| self.to_read.push_front(token));
     }
 
-    /// Writes to everyone, once, if anything was said to everyone; else to those for whom there may be something.
+    /// Writes to every connection once if there are new public lines, and otherwise only to those that may have
+    /// something to be written.
     fn flush(&mut self, now: Duration) {
         self.to_write.extend(self.lobby.drain_touched().filter_map(|id| self.connections.token_at(id.0)));
         let mut tokens = std::mem::take(&mut self.to_write);
@@ -201,7 +202,7 @@ impl<S: Socket> Reactor<S> {
         self.to_write = tokens;
     }
 
-    /// Writes to one connection, and ends it once it has got everything.
+    /// Writes to one connection, and ends it once everything is written.
     fn flush_one(&mut self, token: Token, now: Duration) {
         let Some(connection) = self.connections.get_mut(token) else { return };
         let id = client(token);
@@ -217,7 +218,7 @@ impl<S: Socket> Reactor<S> {
         self.queue(token);
     }
 
-    /// Takes the end of a connection that was written everything one step further.
+    /// Takes the end of a connection to which everything is written one step further.
     fn end(&mut self, token: Token, now: Duration) {
         let Some(connection) = self.connections.get_mut(token) else { return };
         let was_sending = connection.ending == Ending::Sending;

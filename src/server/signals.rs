@@ -10,7 +10,7 @@ pub use windows::{Signals, survive_file_size_limit};
 pub enum Request {
     /// Stop: SIGINT, SIGTERM, or Ctrl-C.
     Stop,
-    /// Stop, because the terminal is closed. This may come several times: the kernel and the shell both say it.
+    /// Stop, because the terminal was closed. This may come several times: the kernel and the shell both send it.
     HangUp,
     /// Open the transcript again, because the file was moved away: SIGHUP to a server without a terminal.
     Reopen,
@@ -38,13 +38,13 @@ mod unix {
     /// # Errors
     /// Where the system refuses.
     pub fn survive_file_size_limit() -> io::Result<()> {
-        // The handler counts for its presence only; nobody looks at the flag.
+        // Only the presence of the handler matters; nobody reads the flag.
         signal_hook::flag::register(SIGXFSZ, Arc::default()).map(drop)
     }
 
     impl Signals {
-        /// From now on the signals arrive here. Whether the input is a terminal is decided now: one that is closed is no
-        /// terminal any more.
+        /// From now on the signals arrive here. Whether the input is a terminal is checked now: once it is closed, it
+        /// is no terminal any more.
         ///
         /// # Errors
         /// Where the system has no file descriptor left for them.

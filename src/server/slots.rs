@@ -3,13 +3,13 @@
 use mio::Token;
 use slab::Slab;
 
-/// How many bits of a token number the slot; the generation has the rest.
+/// How many bits of a token are the number of the slot; the others are the generation.
 const INDEX_BITS: u32 = usize::BITS / 2;
 
 /// Connections by token.
 ///
-/// A slot's number is used again as soon as it is free. A token says which use of the slot it belongs to, so an event
-/// that comes too late, for a connection that is gone, finds nothing instead of somebody else.
+/// A slot is reused as soon as it is free. A token says which use of the slot it belongs to, so a late event, for a
+/// connection that is gone, finds nothing instead of another connection.
 #[derive(Debug)]
 pub struct Slots<T> {
     slots: Slab<(u32, T)>,
@@ -29,12 +29,13 @@ pub fn index(token: Token) -> usize {
 }
 
 impl<T> Slots<T> {
-    /// Takes the first free slot for what `make` makes of its token.
+    /// Puts what `make` returns for its token into the first free slot.
     ///
     /// # Errors
     /// Those of `make`; the slot stays free then.
     pub fn try_insert<E>(&mut self, make: impl FnOnce(Token) -> Result<T, E>) -> Result<Token, E> {
-        // One bit less than there is, so that no token is ever one of the highest numbers, which the server keeps.
+        // One bit fewer than there is room for, so that no token is one of the highest numbers, which the server uses
+        // itself.
         self.generation = (self.generation + 1) & (u32::MAX >> 1);
         let vacant = self.slots.vacant_entry();
         let token = token(vacant.key(), self.generation);
@@ -42,7 +43,7 @@ impl<T> Slots<T> {
         Ok(token)
     }
 
-    /// What a token stands for, unless that is gone.
+    /// What a token stands for, unless it is gone.
     pub fn get_mut(&mut self, token: Token) -> Option<&mut T> {
         let (generation, item) = self.slots.get_mut(index(token))?;
         (token == self::token(index(token), *generation)).then_some(item)
@@ -98,7 +99,7 @@ fn token(index: usize, generation: u32) -> Token {
 mod tests {
     use super::*;
 
-    /// The token of a slot's last use does not reach its next one.
+    /// The token of an earlier use of a slot does not find the present one.
     #[test]
     fn a_late_token_finds_nothing() {
         let mut slots = Slots::default();

@@ -14,22 +14,22 @@ use crate::protocol::received::Received;
 use crate::protocol::text::{is_blank, sanitise};
 use crate::room::scrollback::Scrollback;
 
-/// How much is made ready for the disk ahead of it, in bytes. What comes after that stays in the scrollback.
+/// How many bytes are prepared for the disk in advance. What comes after that stays in the scrollback.
 const MAX_WAITING: usize = 256 * 1024;
 /// How long senders wait for a disk that takes nothing.
 const STANDSTILL: Duration = Duration::from_secs(30);
-/// While lines wait in the scrollback, the disk is looked at again after as long as it has already taken for its present
-/// batch, divided by this: so the look itself adds little to the wait.
+/// While lines wait in the scrollback, the disk is checked again after the time that it has already taken for its
+/// present batch, divided by this. So checking adds little to the wait.
 const PART: u32 = 8;
-/// The shortest time between two such looks.
+/// The shortest time between two such checks.
 const QUICK_POLL: Duration = Duration::from_millis(1);
 
 /// How much of an old transcript is searched for history, in bytes.
 const TAIL: u64 = 1024 * 1024;
 /// The length of `2026-11-22T21:04:05Z `.
 const STAMP: usize = 21;
-/// What a line is ended with that was torn, by a power failure for example: CAN, the control character for *disregard
-/// what precedes*. No line of a server contains it, so the torn one is not taken for history.
+/// The end of a line that was torn, by a power failure for example: CAN, the control character for *disregard what
+/// precedes*. No line of a server contains it, so the torn one is not taken for history.
 const TORN: &[u8] = b"\x18\n";
 
 /// A file to which every public line is written, each with the time at which it was said: UTC, to the second.
@@ -41,9 +41,9 @@ const TORN: &[u8] = b"\x18\n";
 pub struct Transcript {
     path: PathBuf,
     disk: Background,
-    /// Lines with their times, ready for the disk.
+    /// Lines with their times, ready to be written.
     waiting: Vec<u8>,
-    /// The position in the scrollback up to which lines were made ready.
+    /// The position in the scrollback up to which lines were copied to `waiting`.
     cursor: u64,
     /// Whether the scrollback has lines beyond that.
     lags: bool,
@@ -89,7 +89,7 @@ impl Transcript {
         self.reopen_at = Some(Duration::ZERO);
     }
 
-    /// Takes what was said since this was last called. To be called once a turn.
+    /// Takes what was said since the last call. Called once a turn.
     pub fn flush(&mut self, log: &Scrollback, now: Duration, console: &mut Console) {
         while let Some(outcome) = self.disk.outcome(now) {
             self.note(outcome, now, console);
@@ -108,14 +108,14 @@ impl Transcript {
         self.lags = self.cursor < log.end();
     }
 
-    /// The position that senders must not lap: that of the first line that is not ready for the disk. `None` where the
+    /// The position that senders must not overwrite: that of the first line that is not copied yet. `None` if the
     /// transcript has caught up, or its disk has taken nothing for 30 s.
     #[must_use]
     pub fn holds_back(&self, now: Duration) -> Option<u64> {
         (self.lags && now < self.progress + STANDSTILL).then_some(self.cursor)
     }
 
-    /// When to call [`Transcript::flush`] again though nothing happens.
+    /// When to call [`Transcript::flush`] again even if nothing happens.
     #[must_use]
     pub fn wake_at(&self, now: Duration) -> Option<Duration> {
         if self.disk.is_busy() {
@@ -131,7 +131,7 @@ impl Transcript {
         self.lags || !self.waiting.is_empty() || self.disk.is_behind()
     }
 
-    /// Says how much could not be written. To be called when there is no time left to wait for the disk.
+    /// Tells the operator how much could not be written. Called when there is no time left to wait for the disk.
     pub fn finish(&self, log: &Scrollback, console: &mut Console) {
         let missing = self.lost + log.end() - self.cursor + (self.waiting.len() + self.disk.unwritten()) as u64;
         if missing > 0 {
@@ -140,7 +140,7 @@ impl Transcript {
         }
     }
 
-    /// Makes lines ready to be written, as many as there may be.
+    /// Copies lines to `waiting`, as many as may be prepared.
     fn copy(&mut self, log: &Scrollback, console: &mut Console) {
         self.skip_what_is_gone(log, console);
         let stamp = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
@@ -152,8 +152,8 @@ impl Transcript {
         }
     }
 
-    /// Goes on with the oldest whole line, where the scrollback no longer has the next one. The operator is told at the
-    /// beginning, and how much it was once the disk takes something again.
+    /// If the scrollback no longer has the next line, goes on with the oldest whole one. The operator is told when that
+    /// begins, and how much was lost once the disk takes something again.
     fn skip_what_is_gone(&mut self, log: &Scrollback, console: &mut Console) {
         let path = self.path.display();
         if self.cursor < log.start() {
@@ -246,12 +246,13 @@ fn open(path: &Path) -> io::Result<TranscriptFile> {
         file.read_exact(&mut last)?;
     }
     let mut file = TranscriptFile { file, torn: last != *b"\n" };
-    // Where this fails, it is tried again with the next line, and the operator reads why.
+    // If this fails, it is tried again with the next line, and the operator is told why.
     let _ = file.end_torn_line();
     Ok(file)
 }
 
-/// The last lines of a transcript, without their times. Lines that no server writes are left out. A pipe has none.
+/// The last lines of a transcript, without their times. Lines that no server writes are left out. A pipe has no last
+/// lines.
 fn last_lines(file: &mut File, count: usize) -> io::Result<Vec<String>> {
     let length = file.metadata()?.len();
     if length == 0 {
@@ -261,8 +262,8 @@ fn last_lines(file: &mut File, count: usize) -> io::Result<Vec<String>> {
     file.seek(SeekFrom::Start(from))?;
     let mut tail = Vec::new();
     file.take(TAIL).read_to_end(&mut tail)?;
-    // Where there is more before the tail, its first line is not whole. The rest of a line could look like something that
-    // somebody else has said.
+    // If there is more before the tail, its first line is not whole, and the rest of a line could look like a line of
+    // somebody else.
     let lines: Vec<&[u8]> = tail.split_inclusive(|&byte| byte == b'\n').skip(usize::from(from > 0)).collect();
     let last = lines.iter().rev().filter_map(|line| said(line.strip_suffix(b"\n")?)).take(count);
     let mut last: Vec<String> = last.map(str::to_owned).collect();
@@ -326,8 +327,8 @@ mod tests {
         assert_eq!(said(b"2026-11-22T21:04:05Z carol: \xff"), None);
     }
 
-    /// Senders wait for a disk for as long as it takes something every 30 s, and no longer. A pipe that nobody reads is
-    /// such a disk.
+    /// Senders wait for a disk as long as it takes something every 30 s, and no longer. A pipe that nobody reads stands
+    /// in for the disk.
     #[test]
     #[cfg(unix)]
     fn senders_wait_for_a_disk_that_makes_progress() {
@@ -363,7 +364,7 @@ mod tests {
             lobby.remember(line.as_bytes());
         }
         transcript.flush(lobby.room().scrollback(), start, &mut console);
-        let cursor = transcript.holds_back(start).expect("two megabytes are more than what is made ready");
+        let cursor = transcript.holds_back(start).expect("two megabytes are more than is prepared");
         assert!(lobby.room().scrollback().is_line_start(cursor) && cursor < lobby.room().scrollback().end());
         assert_eq!(transcript.wake_at(start), Some(start + QUICK_POLL));
         let nearly = STANDSTILL * 99 / 100;
@@ -371,7 +372,7 @@ mod tests {
         assert_eq!(transcript.holds_back(just_before), Some(cursor));
         assert_eq!(transcript.holds_back(start + STANDSTILL), None);
 
-        // It takes all of the first batch after all: from then on it has another 30 s.
+        // It takes all of the first batch after all: that gives it another 30 s.
         let mut pipe = File::open(&path).unwrap();
         let mut part = vec![0; MAX_WAITING];
         pipe.read_exact(&mut part).unwrap();
@@ -382,7 +383,7 @@ mod tests {
             transcript.flush(lobby.room().scrollback(), just_before, &mut console);
         }
         assert!(transcript.holds_back(just_before + nearly).is_some());
-        // The rest is read, so that the thread is done and nothing holds anybody back.
+        // The rest is read, so that the thread is done and nobody has to wait.
         let reading = thread::spawn(move || io::copy(&mut pipe, &mut io::sink()));
         while transcript.is_behind() {
             assert!(started.elapsed() < STANDSTILL, "everything is read");

@@ -356,7 +356,7 @@ fn a_stopped_client_comes_back() {
     user.take_back();
     assert!(!user.is_raw());
     user.signal(Signal::SIGCONT);
-    user.wait("not raw again", support::pty::Terminal::is_raw);
+    user.wait("not raw again", crate::support::pty::Terminal::is_raw);
     user.wait_for_prompt("You(carol)> half");
     user.press(" and half\r");
     assert_eq!(peer.echo(&name), "half and half");
