@@ -91,8 +91,7 @@ fn turn(bencher: Bencher<'_, '_>, bytes: usize) {
     let input = format!("{}\n", &ASCII[1..]).repeat(bytes / ASCII.len());
     bencher.counter(ItemsCount::new(MEMBERS * bytes / ASCII.len())).bench_local(|| {
         let mut lines = buffer.split(black_box(input.as_bytes()), MAX_LINE);
-        while lobby.may_handle(SENDER, NOW) {
-            let Some(line) = lines.next() else { break };
+        while let Some(line) = lines.next_if(|length| lobby.may_handle(SENDER, length, NOW)) {
             lobby.handle_line(SENDER, line, NOW);
         }
         drop(lines);

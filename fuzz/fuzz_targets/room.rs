@@ -170,6 +170,14 @@ fuzz_target!(|input: Input| {
     assert!(driver.connections.iter().all(Option::is_none), "a connection is left hanging");
 });
 
+impl Connection {
+    /// The length of the next line, or of the last one if no more is to come.
+    fn pending(&self, max_line: usize) -> Option<usize> {
+        let is_last = self.end.is_some() && self.inbox.is_empty();
+        self.buffer.pending(max_line).or_else(|| self.buffer.unfinished().filter(|_| is_last))
+    }
+}
+
 impl Driver {
     fn step(&mut self, step: Step<'_>) {
         match step {
@@ -294,7 +302,7 @@ impl Driver {
     /// Hands over what has arrived, as far as the lobby takes it.
     fn read(&mut self, id: ClientId, connection: &mut Connection) {
         loop {
-            match self.lobby.readiness(id, connection.buffer.has_line(), self.now) {
+            match self.lobby.readiness(id, connection.pending(self.lobby.max_line()), self.now) {
                 Readiness::At(_) | Readiness::Later => {
                     if connection.buffer.has_line() {
                         self.lobby.hold_back(id, self.now);
@@ -330,8 +338,7 @@ impl Driver {
     fn process(&mut self, id: ClientId, connection: &mut Connection, bytes: &[u8]) {
         let mut buffer = std::mem::take(&mut connection.buffer);
         let mut lines = buffer.split(bytes, self.lobby.max_line());
-        while self.lobby.may_handle(id, self.now) {
-            let Some(line) = lines.next() else { break };
+        while let Some(line) = lines.next_if(|length| self.lobby.may_handle(id, length, self.now)) {
             let text = match &line {
                 Line::Whole(text) => Some(text.to_vec()),
                 Line::TooLong => None,

@@ -37,8 +37,9 @@ const FAIR_TIME: Duration = Duration::from_secs(1);
 /// How long a reader stays fair at most after it has taken something. It is longer than [`FAIR_TIME`] for the same
 /// reason.
 const FAIR_AHEAD: Duration = Duration::from_secs(8);
-/// What everyone may say while a reader is waited for, in bytes a second, and as much at once.
-const TRICKLE: u32 = 4 * 1024;
+/// What everyone may say while a reader is waited for, in bytes a second, and as much at once. A longer line has to wait for
+/// the end of the backpressure: it fills the log.
+pub const TRICKLE: u32 = 4 * 1024;
 /// The same, as a limit.
 pub const TRICKLE_RATE: Rate = Rate::new(TRICKLE, TRICKLE);
 

@@ -63,9 +63,15 @@ impl Limits {
         (4 * self.longest_utterance()).next_power_of_two()
     }
 
-    /// The most that one line of input can append: a message, and the notice that its sender has left.
+    /// The most that one line of input can append.
     #[must_use]
     pub fn longest_utterance(&self) -> usize {
-        GROWTH * self.max_line + MAX_BYTES + LONGEST_NOTICE
+        Limits::longest_outcome(self.max_line)
+    }
+
+    /// The most that a line of `length` bytes can append: a message, and the news that its sender has left.
+    #[must_use]
+    pub fn longest_outcome(length: usize) -> usize {
+        GROWTH * length + MAX_BYTES + LONGEST_NOTICE
     }
 }

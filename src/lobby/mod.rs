@@ -33,7 +33,7 @@ use crate::room::roster::{PersonKey, Seat};
 use crate::room::scrollback::Scrollback;
 use crate::room::session::SessionId;
 use access::{Access, Entrance};
-use backpressure::{Backpressure, TRICKLE_RATE, Watermarks};
+use backpressure::{Backpressure, TRICKLE, TRICKLE_RATE, Watermarks};
 use client::{Client, End, State};
 use event::Event;
 use limits::{Limits, MAX_ANSWERS, MAX_ANSWERS_UNDER_PRESSURE, MAX_PRIVATE_TOTAL};
@@ -178,18 +178,18 @@ impl Lobby {
         }
     }
 
-    /// Whether pending input of a connection may be processed, and when. `has_line` says whether a whole line is
-    /// pending: until there is one, a sender that is too fast is still read from.
-    pub fn readiness(&mut self, id: ClientId, has_line: bool, now: Duration) -> Readiness {
-        let readiness = self.readiness_for(id, has_line, now);
+    /// Whether pending input of a connection may be processed, and when. `pending` is the length of the next line, if there
+    /// is a whole one: a sender that is too fast is still read from until there is.
+    pub fn readiness(&mut self, id: ClientId, pending: Option<usize>, now: Duration) -> Readiness {
+        let readiness = self.readiness_for(id, pending, now);
         self.client_mut(id).is_waiting = readiness != Readiness::Now;
         readiness
     }
 
-    /// Whether one more line of a connection may be processed in this turn.
+    /// Whether a line of `length` bytes may be processed in this turn.
     #[must_use]
-    pub fn may_handle(&self, id: ClientId, now: Duration) -> bool {
-        self.readiness_for(id, true, now) == Readiness::Now
+    pub fn may_handle(&self, id: ClientId, length: usize, now: Duration) -> bool {
+        self.readiness_for(id, Some(length), now) == Readiness::Now
     }
 
     /// Processes one line of input. Only called while [`Lobby::may_handle`] returns true.
@@ -398,26 +398,30 @@ impl Lobby {
         self.propose(Change::Act { seat, line, act }, now)
     }
 
-    fn readiness_for(&self, id: ClientId, has_line: bool, now: Duration) -> Readiness {
+    fn readiness_for(&self, id: ClientId, pending: Option<usize>, now: Duration) -> Readiness {
         let client = self.client(id);
         if client.state == State::Closing {
             return Readiness::Never;
         }
         let answers = if self.private_bytes < MAX_PRIVATE_TOTAL { MAX_ANSWERS } else { MAX_ANSWERS_UNDER_PRESSURE };
-        if !self.has_room() || client.outbox.aside_bytes() > answers || client.awaits_names {
+        let length = pending.unwrap_or(0);
+        if !self.has_room_for(length) || client.outbox.aside_bytes() > answers || client.awaits_names {
             return Readiness::Later;
         }
         let mut at = client.lines_left.ready_at(&self.limits.rate).max(self.access.ready_at(client.place));
         if self.backpressure.is_on && matches!(client.state, State::Member(_)) {
-            at = at.max(client.bytes_left.ready_at(&TRICKLE_RATE));
+            if length > TRICKLE as usize {
+                return Readiness::Later;
+            }
+            at = at.max(client.bytes_left.ready_for(&TRICKLE_RATE, length));
         }
-        if at > now && has_line { Readiness::At(at) } else { Readiness::Now }
+        if at > now && pending.is_some() { Readiness::At(at) } else { Readiness::Now }
     }
 
-    /// Whether this turn may still append what one more line can take.
-    fn has_room(&self) -> bool {
+    /// Whether this turn may append the most that a line of `length` bytes can lead to.
+    fn has_room_for(&self, length: usize) -> bool {
         let said = self.room.scrollback().end() - self.turn_start;
-        said + self.limits.longest_utterance() as u64 <= self.backpressure.budget
+        said + Limits::longest_outcome(length) as u64 <= self.backpressure.budget
     }
 
     /// Counts lines against the rates of their sender and of its place.
@@ -551,7 +555,7 @@ impl Lobby {
             if at > now {
                 return Some(at);
             }
-            if !self.has_room() {
+            if !self.has_room_for(0) {
                 // There will be some as soon as readers have caught up.
                 return (self.backpressure.budget == self.backpressure.watermarks.turn).then_some(now);
             }

@@ -70,6 +70,13 @@ impl Bucket {
         (self.full_at() + rate.interval).saturating_sub(rate.depth)
     }
 
+    /// When `units` of them may pass together. More than the bucket holds never may.
+    #[must_use]
+    pub fn ready_for(self, rate: &Rate, units: usize) -> Duration {
+        let needed = rate.interval.saturating_mul(u32::try_from(units).unwrap_or(u32::MAX));
+        (self.full_at() + needed).saturating_sub(rate.depth)
+    }
+
     /// Takes `units` out of it.
     pub fn charge(&mut self, rate: &Rate, units: u32, now: Duration) {
         self.set(self.full_at().max(now) + rate.interval.saturating_mul(units));

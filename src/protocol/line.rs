@@ -51,7 +51,21 @@ impl LineBuffer {
     /// already too long. While it has not, less than one line is held, however much has arrived.
     #[must_use]
     pub fn has_line(&self) -> bool {
-        self.has_too_long || memchr(b'\n', &self.held[self.scanned..]).is_some()
+        self.pending(usize::MAX).is_some()
+    }
+
+    /// The length of what [`Lines::next`] would return, its LF included; 0 for an over-long line.
+    #[must_use]
+    pub fn pending(&self, max_line: usize) -> Option<usize> {
+        let whole = || memchr(b'\n', &self.held[self.scanned..]).map(|found| self.scanned + found + 1);
+        let length = if self.has_too_long { Some(0) } else { whole() };
+        length.map(|length| if length > max_line { 0 } else { length })
+    }
+
+    /// The length of an unfinished line, if that is all there is.
+    #[must_use]
+    pub fn unfinished(&self) -> Option<usize> {
+        (!self.held.is_empty() && !self.has_line()).then_some(self.held.len())
     }
 
     /// Whether nothing is held, and no over-long line is being dropped: the buffer is as good as a new one.
@@ -96,6 +110,11 @@ impl Lines<'_> {
     /// The next line, or `None` if no whole line is left. (Not an `Iterator`: a line borrows from the buffer.)
     #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Option<Line<'_>> {
+        self.next_if(|_| true)
+    }
+
+    /// The next line, if there is one and `accept` takes its length, its LF included; 0 for an over-long line.
+    pub fn next_if(&mut self, accept: impl FnOnce(usize) -> bool) -> Option<Line<'_>> {
         self.buffer.has_too_long = false;
         let source = if self.buffer.held.is_empty() { self.fresh } else { &self.buffer.held };
         loop {
@@ -103,6 +122,9 @@ impl Lines<'_> {
             let scanned = std::mem::take(&mut self.buffer.scanned);
             let Some(found) = memchr(b'\n', &rest[scanned..]) else {
                 let too_long = !self.buffer.skipping && rest.len() >= self.max_line;
+                if too_long && !accept(0) {
+                    return None;
+                }
                 self.buffer.skipping |= too_long;
                 if self.buffer.skipping {
                     self.at = source.len();
@@ -112,11 +134,16 @@ impl Lines<'_> {
                 return too_long.then_some(Line::TooLong);
             };
             let length = scanned + found + 1;
-            self.at += length;
             if std::mem::take(&mut self.buffer.skipping) {
+                self.at += length;
                 continue;
             }
-            if length > self.max_line {
+            let too_long = length > self.max_line;
+            if !accept(if too_long { 0 } else { length }) {
+                return None;
+            }
+            self.at += length;
+            if too_long {
                 return Some(Line::TooLong);
             }
             let line = &rest[..length - 1];

@@ -119,7 +119,9 @@ impl<S: Socket> Connection<S> {
 
     /// Whether and when what was read may be processed.
     pub fn readiness(&self, id: ClientId, lobby: &mut Lobby, now: Duration) -> Readiness {
-        lobby.readiness(id, self.input.has_line(), now)
+        let unfinished = || self.end.and(self.input.unfinished());
+        let pending = self.input.pending(lobby.max_line()).or_else(unfinished);
+        lobby.readiness(id, pending, now)
     }
 
     /// Reads and processes what has arrived, as far as the lobby takes it. Reads at most as much as fits into
@@ -245,8 +247,7 @@ impl<S: Socket> Connection<S> {
     /// Passes lines to the lobby, as many as it takes now; the rest is kept.
     fn process(&mut self, id: ClientId, input: &[u8], lobby: &mut Lobby, now: Duration) {
         let mut lines = self.input.split(input, lobby.max_line());
-        while lobby.may_handle(id, now) {
-            let Some(line) = lines.next() else { break };
+        while let Some(line) = lines.next_if(|length| lobby.may_handle(id, length, now)) {
             lobby.handle_line(id, line, now);
         }
     }

@@ -98,6 +98,38 @@ fn a_fair_reader_may_take_large_gulps() {
     assert!(!room.said_to(quick).contains("read too slowly"));
 }
 
+/// Long lines do not use up what is kept for those who say little: while twenty senders of long lines wait for a fair
+/// reader, and while they wait for one that has stopped, a short line now and then is heard at once.
+#[test]
+fn senders_of_long_lines_leave_room_for_others() {
+    for gulp in [700, 0] {
+        let mut room = Bench::with(1024 * 1024, 16 * 1024);
+        let (quick, slow, calm) = (room.enter("quick"), room.enter("slow"), room.enter("calm"));
+        let senders: Vec<usize> = (0..20).map(|i| room.enter(&format!("sender{i}"))).collect();
+        let long = format!("{}\n", "x".repeat(12_000));
+        for step in 0..1000 {
+            for &sender in &senders {
+                if room.pending(sender) < long.len() {
+                    room.send(sender, &long.repeat(4));
+                }
+                room.take(sender, usize::MAX);
+            }
+            if step % 10 == 0 {
+                room.send(calm, &format!("calmly {step}\n"));
+            }
+            room.take(quick, usize::MAX);
+            room.take(calm, usize::MAX);
+            room.take(slow, gulp);
+            room.step();
+            if step % 10 == 2 {
+                let calm_line = format!("calm: calmly {}\n", step - 2);
+                assert!(room.said_to(quick).contains(&calm_line), "after two turns, in step {step}, gulp {gulp}");
+                room.forget(quick);
+            }
+        }
+    }
+}
+
 /// A server with a small ring, and people whose reading is the test's to say.
 struct Bench {
     reactor: Reactor<Wire>,
@@ -107,16 +139,20 @@ struct Bench {
 
 impl Bench {
     fn new() -> Bench {
+        Bench::with(256 * 1024, 1024)
+    }
+
+    fn with(scrollback: usize, max_line: usize) -> Bench {
         let limits = Limits {
-            scrollback: 256 * 1024,
-            max_line: 1024,
+            scrollback,
+            max_line,
             history: 0,
             rate: Rate::new(0, 1),
             login_timeout: Duration::from_secs(30),
             stall_timeout: STALL,
             grace: Duration::from_secs(30),
             reserve: Duration::from_secs(30),
-            access: AccessLimits { clients: 10, per_place: 10, count_loopback: false },
+            access: AccessLimits { clients: 30, per_place: 30, count_loopback: false },
         };
         Bench {
             reactor: Reactor::new(Lobby::new(limits, Box::new(|| 0)).expect("memory"), 64 * 1024, STALL),
@@ -173,6 +209,16 @@ impl Bench {
         self.now += STEP;
     }
 
+    /// How much the server has not read yet of what a sender has sent.
+    fn pending(&self, sender: usize) -> usize {
+        self.people[sender].1.borrow().to_server.len()
+    }
+
+    /// Forgets what a reader has got, so that it need not be looked through again.
+    fn forget(&self, reader: usize) {
+        self.people[reader].1.borrow_mut().from_server.clear();
+    }
+
     fn consumed(&self, sender: usize) -> usize {
         self.people[sender].1.borrow().consumed
     }
@@ -180,7 +226,7 @@ impl Bench {
     /// What a reader has got since it came, without its greeting.
     fn said_to(&self, reader: usize) -> String {
         let text = String::from_utf8(self.people[reader].1.borrow().from_server.clone()).expect("UTF-8");
-        let from = text.find("sender: ").unwrap_or(text.len());
+        let from = text.find("sender: ").unwrap_or(0);
         text[from..].to_owned()
     }
 }
