@@ -130,7 +130,7 @@ pub struct ClientArgs {
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = When::Auto)]
     pub color: When,
 
-    /// Say only by the exit code whether a server answers there, without joining
+    /// Exit with 0 if a server answers there, without joining
     #[arg(long)]
     pub probe: bool,
 }

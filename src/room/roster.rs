@@ -65,7 +65,7 @@ pub enum Presence {
 pub struct Session {
     /// What tells it from others.
     pub id: SessionId,
-    /// How many lines of it have been dealt with.
+    /// How many lines of it have been processed.
     pub heard: u64,
     /// Until when the name is reserved for its owner once they are gone.
     pub reserved_until: Duration,
