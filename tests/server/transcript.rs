@@ -141,7 +141,7 @@ fn a_long_history_is_shortened() {
     assert_eq!(lines[1], format!("--- the last {} lines before you came:", shown.len()));
 }
 
-/// Moved away and then told by SIGHUP, the server writes on to a new file, and no line is in neither or in both.
+/// After the file was moved away, SIGHUP makes the server go on in a new one, and every line is in exactly one of them.
 #[test]
 fn it_can_be_rotated() {
     const LINES: usize = 3000;
@@ -220,8 +220,8 @@ fn rotation_is_tried_again() {
     assert!(after.contains(&format!("bob: {}", said - 1)));
 }
 
-/// A disk that takes nothing is reported once, and the chat goes on; once it takes something again, that is said, and
-/// nothing is lost.
+/// A disk that takes nothing is reported once, and the chat goes on; once it takes something again, that is reported,
+/// and nothing is lost.
 #[test]
 #[cfg(target_os = "linux")]
 fn a_failing_disk_is_survived() {
@@ -297,8 +297,8 @@ fn a_limit_on_the_size_of_files_is_survived() {
     assert_eq!(lines_of(&path)[1..=lines.len()], lines);
 }
 
-/// Senders wait for a slow disk: it gets every line, and they get through as fast as it takes them. A pipe that is read
-/// slowly is such a disk.
+/// Senders wait for a slow disk: it gets every line, and their lines are processed as fast as it takes them. A pipe
+/// that is read slowly stands in for the disk.
 #[test]
 fn a_slow_disk_is_waited_for() {
     const SENDERS: usize = 4;
@@ -346,9 +346,9 @@ fn a_slow_disk_is_waited_for() {
     assert!(written == heard, "{} lines were said, {} are written", heard.len(), written.len());
 }
 
-/// A disk that takes nothing for 30 s delays senders for so long and no longer. What the scrollback can no longer keep is
-/// reported as missing, exactly; the rest is written in whole lines once the disk goes on. A pipe that nobody reads is such
-/// a disk.
+/// A disk that takes nothing for 30 s delays senders for that time and no longer. What the scrollback can no longer
+/// keep is reported as missing, exactly; the rest is written in whole lines once the disk goes on. A pipe that nobody
+/// reads stands in for the disk.
 #[test]
 fn a_disk_that_stands_still_holds_nobody_up_for_long() {
     const LINES: usize = 3000;
@@ -405,7 +405,7 @@ fn what_is_lost_at_the_end_is_counted() {
     assert_eq!(console.last(), Some(&missing));
 }
 
-/// A file system in memory with room for 128 KiB, gone when this is.
+/// A file system in memory with room for 128 KiB, removed when this is dropped.
 struct SmallDisk<'a>(&'a Path);
 
 impl SmallDisk<'_> {

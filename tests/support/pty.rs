@@ -46,7 +46,7 @@ pub struct Setup {
     pub stdout: Option<Stdio>,
     pub rows: u16,
     pub columns: u16,
-    /// Where it keeps what it keeps.
+    /// The folder for its files.
     pub home: TempDir,
 }
 
@@ -134,7 +134,7 @@ impl Terminal {
         self.press(&format!("\x1b[200~{}\x1b[201~", text.replace('\n', "\r")));
     }
 
-    /// The screen, without the blanks at the ends.
+    /// The screen, without the spaces at the ends of its rows.
     pub fn screen(&self) -> String {
         self.look(|parser, _| parser.screen().contents().trim_end().to_owned())
     }
@@ -172,7 +172,7 @@ impl Terminal {
         f(&display.parser, &display.raw)
     }
 
-    /// Waits until something is so.
+    /// Waits until a condition holds.
     pub fn wait(&self, what: &str, is_so: impl Fn(&Terminal) -> bool) {
         let deadline = Instant::now() + SOON;
         while !is_so(self) {
