@@ -221,8 +221,8 @@ mod tests {
 
     const NOW: Duration = Duration::from_secs(7);
 
-    /// A reader that takes nothing is fair for some seconds only; every 64 KiB that it takes make that a second longer, up to
-    /// a limit.
+    /// A reader that takes nothing is fair for some seconds only; every 64 KiB that it takes make that a second longer,
+    /// up to a limit.
     #[test]
     fn knows_a_fair_reader() {
         let mut blocked = Blocked::new(NOW);

@@ -108,8 +108,8 @@ impl fmt::Display for Name {
 ///
 /// In ASCII these look alike: the cases of each letter, `i l 1 |`, `o 0`, and `m` with `rn`.
 ///
-/// `_ - . #` are their own looks, and no mark moves across them: the look of `carol#77a1f0` is that of `carol`, `#`, and
-/// that of `77a1f0`.
+/// `_ - . #` are their own looks, and no mark moves across them: the look of `carol#77a1f0` is that of `carol`, `#`,
+/// and that of `77a1f0`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Look(CompactString);
 

@@ -100,8 +100,8 @@ pub enum Claimed {
 ///                        └──────── revive ───────────┘
 /// ```
 ///
-/// Invariant: each look is in one of `names` and `reserved` at most, and leads to the person whose name has it. So no two
-/// people have names that look alike. [`Roster::check`] asserts it.
+/// Invariant: each look is in one of `names` and `reserved` at most, and leads to the person whose name has it. So no
+/// two people have names that look alike. [`Roster::check`] asserts it.
 ///
 /// Nothing here depends on the order in which a `HashMap` happens to have its entries.
 #[derive(Debug, Default)]

@@ -657,8 +657,8 @@ fn a_closed_console_stops_nobody() {
     server.stop();
 }
 
-/// A console that cannot be written for a while goes on once it can, from where it stopped: here a file that may not grow,
-/// which is what a full disk is like.
+/// A console that cannot be written for a while goes on once it can, from where it stopped: here a file that may not
+/// grow, which is what a full disk is like.
 #[test]
 #[cfg(target_os = "linux")]
 fn a_console_on_a_full_disk_goes_on() {
@@ -816,8 +816,8 @@ fn every_line_of_a_session_counts() {
     assert_eq!(Session::open(&mut carol).heard, 11);
 }
 
-/// A name that belongs to a session is reserved for its owner for a time after they have left, but not if the session was
-/// never used.
+/// A name that belongs to a session is reserved for its owner for a time after they have left, but not if the session
+/// was never used.
 #[test]
 fn a_name_is_reserved() {
     let server = Server::start("--history 0 --grace 0s --reserve 2s");
@@ -961,8 +961,8 @@ fn a_wrong_token_harms_nobody() {
     bob.skip_to("carol: still me");
 }
 
-/// A token that is right is never refused for its position: what cannot be served is missed, and what lies beyond the end
-/// is taken for the end.
+/// A token that is right is never refused for its position: what cannot be served is missed, and what lies beyond the
+/// end is taken for the end.
 #[test]
 fn a_position_is_never_refused() {
     let server = Server::start("--history 0");

@@ -229,8 +229,8 @@ fn a_burst_arrives_whole() {
     sending.join().unwrap();
 }
 
-/// A reader that reads nothing does not slow those who say a line now and then: while somebody fills the log, which passes
-/// that reader by until it is disconnected, their lines arrive in less than a quarter of a second, 99 of 100.
+/// A reader that reads nothing does not slow those who say a line now and then: while somebody fills the log, which
+/// passes that reader by until it is disconnected, their lines arrive in less than a quarter of a second, 99 of 100.
 #[test]
 fn a_dead_reader_slows_nobody() {
     let server = Server::start("--history 0 --rate 0 --max-line 4096 --scrollback 1MiB -q");
@@ -424,8 +424,8 @@ fn a_session_has_one_limit() {
     assert!(said <= 100 + 20 * seconds, "{said} lines within {seconds} s");
 }
 
-/// Two hundred and fifty floods of blank lines, and fifty of whispers to names as long as a line may be, leave the others'
-/// lines as quick as they were.
+/// Two hundred and fifty floods of blank lines, and fifty of whispers to names as long as a line may be, leave the
+/// others' lines as quick as they were.
 #[test]
 fn cheap_lines_are_no_way_to_hold_up_others() {
     let server = Server::start("--history 0 -q");
@@ -533,8 +533,8 @@ fn whispers_that_were_sent_arrive() {
     assert!(sent >= 4, "{sent} were sent");
 }
 
-/// What waits for all readers together is bounded: whispers to three hundred who do not read are refused beyond 48 MiB; and
-/// `!who` is answered all the same.
+/// What waits for all readers together is bounded: whispers to three hundred who do not read are refused beyond 48 MiB;
+/// and `!who` is answered all the same.
 #[test]
 fn whispers_are_bounded_in_all() {
     let server = Server::start("--history 0 --rate 0 --stall-timeout 1h -q");

@@ -48,8 +48,8 @@ fn every_public_line_is_written() {
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
-/// After a restart newcomers see the last lines of the transcript, which is continued. They see whole lines that a server
-/// writes, and nothing else that is in the file.
+/// After a restart newcomers see the last lines of the transcript, which is continued. They see whole lines that a
+/// server writes, and nothing else that is in the file.
 #[test]
 fn history_is_read_back() {
     let folder = tempfile::tempdir().unwrap();
@@ -178,8 +178,8 @@ fn it_can_be_rotated() {
     assert!(numbers.eq(0..LINES), "{} and {} lines", before.len(), after.len());
 }
 
-/// Where the file cannot be opened again, lines go to the old one, and it is tried again until it works; the console says
-/// so, once each. No line is lost.
+/// Where the file cannot be opened again, lines go to the old one, and it is tried again until it works; the console
+/// says so, once each. No line is lost.
 #[test]
 #[cfg(target_os = "linux")]
 fn rotation_is_tried_again() {
@@ -247,7 +247,8 @@ fn a_failing_disk_is_survived() {
     assert_eq!(written[1..=lines.len()], lines);
 }
 
-/// A disk that is full takes what it can; where there is room again the transcript goes on from there, and nothing is lost.
+/// A disk that is full takes what it can; where there is room again the transcript goes on from there, and nothing is
+/// lost.
 #[test]
 #[cfg(target_os = "linux")]
 fn a_full_disk_is_survived() {

@@ -2,8 +2,8 @@
 //! while bytes arrive cut anywhere and sockets take as many as they like.
 //!
 //! Each seed draws its own limits and its own chances of everything, with a ring of a few kilobytes and lines of a few
-//! bytes, so that wrapping, backpressure and disconnecting happen all the time. Every command is sent. After every turn each
-//! reader's bytes are compared with a plain list of the lines that were said.
+//! bytes, so that wrapping, backpressure and disconnecting happen all the time. Every command is sent. After every turn
+//! each reader's bytes are compared with a plain list of the lines that were said.
 //!
 //! `GOTCP_SEED=17 cargo test --test simulation readers` runs one seed again; `GOTCP_SEEDS=1000000` runs that many.
 
