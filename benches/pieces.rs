@@ -1,4 +1,4 @@
-//! Measures the pure pieces, without a socket: what a line costs once, and what it costs again for each receiver.
+//! Measures the pure parts, without sockets: what a line costs once, and what it costs for each receiver.
 //!
 //! `cargo bench --bench pieces` prints times for one call, and below them lines (items) and bytes a second.
 
@@ -31,7 +31,7 @@ fn main() {
     divan::main();
 }
 
-/// Cutting a full read into lines.
+/// Cutting one full read into lines.
 #[divan::bench(args = [16, 64, 1024])]
 fn split(bencher: Bencher<'_, '_>, length: usize) {
     let input = [b"x".repeat(length - 1), b"\n".to_vec()].concat().repeat(READ / length);
@@ -44,7 +44,7 @@ fn split(bencher: Bencher<'_, '_>, length: usize) {
     });
 }
 
-/// Making sure that a line is harmless.
+/// Sanitising a line that is harmless already.
 #[divan::bench(args = [ASCII, KOREAN], sample_size = 1000)]
 fn sanitise(bencher: Bencher<'_, '_>, line: &str) {
     bencher
@@ -53,7 +53,7 @@ fn sanitise(bencher: Bencher<'_, '_>, line: &str) {
         .bench_local(|| black_box(text::sanitise(black_box(line.as_bytes()))).len());
 }
 
-/// Appending a line to the log.
+/// Appending a line to the scrollback.
 #[divan::bench(sample_size = 1000)]
 fn append(bencher: Bencher<'_, '_>) {
     let mut log = Scrollback::new(RING).expect("memory");
@@ -63,7 +63,7 @@ fn append(bencher: Bencher<'_, '_>) {
         .bench_local(|| log.append(black_box(&[b"carol#0b9189", b": ", ASCII.as_bytes()])));
 }
 
-/// Finding what to write to one receiver, and noting that it was taken: so many lines at a time.
+/// Finding what to write to one receiver, and noting that it was taken: this many lines at a time.
 #[divan::bench(args = [1, 1000], sample_size = 1000)]
 fn flush(bencher: Bencher<'_, '_>, lines: usize) {
     let mut log = Scrollback::new(RING).expect("memory");
@@ -76,7 +76,7 @@ fn flush(bencher: Bencher<'_, '_>, lines: usize) {
     });
 }
 
-/// Finding out what a name looks like: one in ASCII takes a short way.
+/// Finding the look of a name; ASCII has a fast path.
 #[divan::bench(args = ["carol#0b9189", "Григорий#0b9189"], sample_size = 1000)]
 fn look(bencher: Bencher<'_, '_>, name: &str) {
     bencher.bench_local(|| Look::of(black_box(name)));

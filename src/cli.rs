@@ -21,6 +21,7 @@ const LONGEST: Duration = Duration::from_secs(100 * 366 * 24 * 60 * 60);
     version,
     about,
     max_term_width = 100,
+    args_override_self = true,
     after_help = "`nc HOST 7777` is a full client, too: its first line is a name."
 )]
 pub struct Cli {

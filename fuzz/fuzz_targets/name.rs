@@ -1,4 +1,4 @@
-//! Every accepted name keeps the rules, and a look is one form of all that look alike.
+//! Every accepted name follows the rules, and all texts that look alike have one look.
 #![no_main]
 
 use gotcp::protocol::name::{Look, Name};

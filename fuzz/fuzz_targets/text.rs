@@ -1,4 +1,5 @@
-//! Whatever comes, what is let through is valid UTF-8 without a forbidden character, and not worth a second look.
+//! Whatever comes in, sanitised text is valid UTF-8 without a forbidden character, and sanitising it again changes
+//! nothing.
 #![no_main]
 
 use std::borrow::Cow;
@@ -8,18 +9,18 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
     let clean = sanitise(bytes);
-    // Not believed for its type: a fast path could have got it wrong.
+    // Its type promises that, but the fast path could be wrong.
     assert!(std::str::from_utf8(clean.as_bytes()).is_ok());
     assert!(!clean.contains(is_forbidden), "{clean:?}");
     assert!(clean.len() <= 3 * bytes.len());
     assert!(matches!(sanitise(clean.as_bytes()), Cow::Borrowed(again) if again == clean));
-    // What is harmless stays as it is, and what is not is replaced one for one.
+    // Harmless characters stay as they are, and each of the others is replaced by one.
     let plain: String =
         String::from_utf8_lossy(bytes).chars().map(|c| if is_forbidden(c) { '\u{fffd}' } else { c }).collect();
     assert_eq!(clean, plain);
 });
 
-/// What PROTOCOL.md keeps out, in numbers.
+/// What PROTOCOL.md forbids, in numbers.
 fn is_forbidden(c: char) -> bool {
     matches!(u32::from(c), 0..=8 | 10..=0x1f | 0x7f..=0x9f | 0x2028..=0x202e | 0x2066..=0x2069)
 }

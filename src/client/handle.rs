@@ -3,8 +3,10 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use anyhow::bail;
 use mio::Waker;
 
+use super::session::{self, Phase};
 use crate::protocol::name::Name;
 
 /// Bytes of lines that may wait for the network thread before whoever types in bulk has to pause.
@@ -30,16 +32,26 @@ pub enum Command {
 /// How things stand.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Status {
-    /// The user's name, as the room knows it or will.
-    pub name: String,
-    /// Why another name is needed, if it is.
-    pub refused: Option<String>,
-    /// Whether there is no connection.
-    pub is_down: bool,
+    /// Of the session.
+    pub session: session::Status,
     /// Whether whoever types in bulk has to pause.
     pub is_full: bool,
     /// How many typed lines the server is not known to have heard.
     pub unheard: usize,
+}
+
+impl Status {
+    /// Whether the server is known to have heard everything.
+    ///
+    /// # Errors
+    /// Says how many lines it may not have heard.
+    pub fn confirmed(&self) -> anyhow::Result<()> {
+        match self.unheard {
+            0 => Ok(()),
+            1 => bail!("1 line was not confirmed"),
+            count => bail!("{count} lines were not confirmed"),
+        }
+    }
 }
 
 /// The network thread, as other threads see it.
@@ -68,8 +80,9 @@ impl Handle {
     /// The handle of a thread that `waker` wakes, of a user who wants to be called `name`.
     #[must_use]
     pub fn new(waker: Waker, name: &str) -> Handle {
-        let status = Status { name: name.into(), is_down: true, ..Status::default() };
-        let state = Mutex::new(State { status, ..State::default() });
+        let mut state = State::default();
+        name.clone_into(&mut state.status.session.name);
+        let state = Mutex::new(state);
         Handle { shared: Arc::new(Shared { waker, state, changed: Condvar::new() }) }
     }
 
@@ -109,7 +122,7 @@ impl Handle {
 
     /// Waits until the connection is gone, but not longer than `limit`.
     pub fn wait_until_down(&self, limit: Duration) {
-        let is_up = |state: &mut State| !state.is_over && !state.status.is_down;
+        let is_up = |state: &mut State| !state.is_over && state.status.session.phase != Phase::Down;
         drop(self.shared.changed.wait_timeout_while(self.lock(), limit, is_up));
     }
 
@@ -138,7 +151,8 @@ impl Handle {
         if state.status == status {
             return false;
         }
-        let is_new = (&status.name, &status.refused) != (&state.status.name, &state.status.refused);
+        let (new, old) = (&status.session, &state.status.session);
+        let is_new = (&new.name, &new.refused) != (&old.name, &old.refused);
         state.status = status;
         drop(state);
         self.shared.changed.notify_all();

@@ -63,8 +63,7 @@ pub fn run(args: &ClientArgs) -> anyhow::Result<ExitCode> {
     // A prompt needs to read keys and to draw.
     let has_screen = stdin().is_terminal() && stdout().is_terminal() && !is_typewriter;
     let form = if has_screen { terminal::run } else { plain::run };
-    panics::catch(|| form(args, name, colors))?;
-    Ok(ExitCode::SUCCESS)
+    panics::catch(|| form(args, name, colors))
 }
 
 /// A session for somebody who wants to be called `name`.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token, Waker};
 use socket2::{SockRef, TcpKeepalive};
@@ -17,7 +17,7 @@ use socket2::{SockRef, TcpKeepalive};
 use super::backoff::Backoff;
 use super::handle::{Command, Handle, Status};
 use super::panics;
-use super::session::{News, Next, Phase, Session};
+use super::session::{News, Phase, Session};
 use crate::cli::resolve;
 use crate::protocol::line::{Line, LineBuffer};
 use crate::protocol::text::sanitise;
@@ -46,6 +46,9 @@ const ASK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long a connection has to last for the next one to be tried without delay.
 const LASTING: Duration = Duration::from_secs(10);
+
+/// How long a client that is only waiting for its last lines to be heard waits for a server that says nothing.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Time that a leaving client gives the server to say goodbye, where nobody reads along any more.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
@@ -102,9 +105,11 @@ pub fn start(
 ) -> anyhow::Result<Handle> {
     let poll = Poll::new().context("cannot start")?;
     let waker = Waker::new(poll.registry(), WAKE).context("cannot start")?;
-    let handle = Handle::new(waker, session.name());
-    let own = session.name().into();
-    let mut network = Network { poll, address, session, handle: handle.clone(), listener, own, nobody_listens: false };
+    let own: Arc<str> = session.status().name.as_str().into();
+    let handle = Handle::new(waker, &own);
+    let (shared, heard_at) = (handle.clone(), Instant::now());
+    let mut network =
+        Network { poll, address, session, handle: shared, listener, own, heard_at, nobody_listens: false };
     let run = move || {
         let result = panics::catch(|| network.stay(reconnect));
         network.handle.finish(result);
@@ -122,6 +127,8 @@ struct Network {
     listener: Box<dyn Listener + Send>,
     /// The user's name, as it was last told to the listener.
     own: Arc<str>,
+    /// When the server has said something, or the user that they leave.
+    heard_at: Instant,
     /// Whether nobody reads along any more.
     nobody_listens: bool,
 }
@@ -160,6 +167,8 @@ enum End {
     Refused(String),
     /// Another client has taken the session over.
     Replaced,
+    /// The user has left, and the server does not say what it has heard.
+    Silent,
 }
 
 impl Network {
@@ -170,17 +179,23 @@ impl Network {
                 Ok(Some(stream)) => {
                     let mut connection = Connection::new(stream);
                     let end = self.converse(&mut connection);
-                    let was_open = matches!(self.session.phase(), Phase::Opening | Phase::Live | Phase::Plain);
+                    let was_open = matches!(self.session.status().phase, Phase::Joined | Phase::Plain);
+                    let has_joined = self.session.status().has_joined;
                     self.session.broke();
                     self.tell_name();
-                    if self.session.is_over() {
+                    let complaint = connection.complaint.take().filter(|_| !(was_open && has_joined));
+                    if self.session.is_over() && complaint.is_none() && !matches!(end, End::Silent) {
                         return Ok(());
                     }
                     if connection.has_resumed || connection.since.elapsed() >= LASTING {
                         backoff = Backoff::default();
                     }
-                    let has_joined = self.session.has_joined();
+                    let end = match (end, complaint) {
+                        (End::Broken(_), Some(complaint)) => End::Broken(complaint),
+                        (end, _) => end,
+                    };
                     match end {
+                        End::Silent => return self.outcome(),
                         End::Replaced => bail!("{}: this session was resumed elsewhere", self.address),
                         End::Refused(why) if !has_joined || !reconnect => bail!("{why}"),
                         End::Refused(why) => self.note(format!("{why}; trying again")),
@@ -192,15 +207,15 @@ impl Network {
                         End::Broken(_) => {}
                     }
                 }
-                Err(error) if !self.session.has_joined() => return Err(error),
+                Err(error) if !self.session.status().has_joined => return Err(error),
                 Ok(None) | Err(_) => {}
             }
             let until = Instant::now() + backoff.next(super::random());
-            while !self.session.may_go() && Instant::now() < until {
+            while !self.may_go() && Instant::now() < until {
                 self.wait(Some(until), None)?;
             }
-            if self.session.may_go() {
-                return Ok(());
+            if self.may_go() {
+                return self.outcome();
             }
         }
     }
@@ -223,7 +238,7 @@ impl Network {
         let until = Instant::now() + CONNECT_TIMEOUT;
         loop {
             self.wait(Some(until), None)?;
-            if self.session.may_go() {
+            if self.may_go() {
                 return Ok(None);
             }
             if let Some(error) = stream.take_error()? {
@@ -253,10 +268,10 @@ impl Network {
                 farewell_by = farewell_by.or(Some(Instant::now() + FAREWELL_TIMEOUT));
             }
             let now = Instant::now();
-            if self.session.phase() == Phase::Unknown && now >= connection.since + GREETING_TIMEOUT {
+            if self.session.awaits_greeting() && now >= connection.since + GREETING_TIMEOUT {
                 self.give_up_greeting();
             }
-            if self.is_ask_due() && now >= connection.ask_at {
+            if self.session.is_ask_due() && now >= connection.ask_at {
                 self.session.ask();
                 connection.ask_at = now + ASK_INTERVAL;
             }
@@ -268,6 +283,9 @@ impl Network {
             if farewell_by.is_some_and(|by| now >= by) {
                 return End::Broken("not closed by the server".into());
             }
+            if self.is_out_of_patience() {
+                return End::Silent;
+            }
             let may_read = connection.ready.to_read && self.listener.has_room();
             let end = self.send(connection).err().map(|error| End::Broken(reason(&error)));
             let end = if may_read { self.receive(connection, &mut chunk) } else { end };
@@ -277,8 +295,8 @@ impl Network {
             let until = if connection.ready.to_read && self.listener.has_room() {
                 Some(now)
             } else {
-                let greeting = (self.session.phase() == Phase::Unknown).then(|| connection.since + GREETING_TIMEOUT);
-                let ask = self.is_ask_due().then_some(connection.ask_at);
+                let greeting = self.session.awaits_greeting().then(|| connection.since + GREETING_TIMEOUT);
+                let ask = self.session.is_ask_due().then_some(connection.ask_at);
                 let silence = self.session.awaits_answer().then(|| connection.silent_since + SILENCE_TIMEOUT);
                 [greeting, ask, silence, farewell_by].into_iter().flatten().min()
             };
@@ -294,9 +312,9 @@ impl Network {
             if connection.written == connection.output.len() {
                 connection.written = 0;
                 connection.output.clear();
-                let next = self.fill(&mut connection.output);
+                self.fill(&mut connection.output);
                 if connection.output.is_empty() {
-                    if next == Next::Close {
+                    if self.session.is_over() {
                         connection.is_finished = true;
                         let _ = connection.stream.shutdown(Shutdown::Write);
                     }
@@ -313,18 +331,12 @@ impl Network {
         Ok(())
     }
 
-    fn fill(&mut self, output: &mut Vec<u8>) -> Next {
-        loop {
-            match self.session.next_to_send() {
-                Next::Send(line) => {
-                    output.extend_from_slice(line.as_bytes());
-                    output.push(b'\n');
-                }
-                next => return next,
-            }
-            if output.len() >= CHUNK {
-                return Next::Wait;
-            }
+    fn fill(&mut self, output: &mut Vec<u8>) {
+        while output.len() < CHUNK
+            && let Some(line) = self.session.next_to_send()
+        {
+            output.extend_from_slice(line.as_bytes());
+            output.push(b'\n');
         }
     }
 
@@ -334,6 +346,7 @@ impl Network {
             Ok(0) => Some("closed by the server".into()),
             Ok(count) => {
                 connection.silent_since = Instant::now();
+                self.heard_at = connection.silent_since;
                 return self.hear(connection, &chunk[..count]);
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
@@ -343,7 +356,7 @@ impl Network {
             Err(error) if error.kind() == ErrorKind::Interrupted => None,
             Err(error) => Some(reason(&error)),
         }
-        .map(|why| End::Broken(connection.complaint.take().unwrap_or(why)))
+        .map(End::Broken)
     }
 
     fn hear(&mut self, connection: &mut Connection, input: &[u8]) -> Option<End> {
@@ -359,8 +372,8 @@ impl Network {
             };
             let text = sanitise(bytes);
             let heard = self.session.heard(&text, bytes.len() + 1);
-            if *own != *self.session.name() {
-                own = self.session.name().into();
+            if *own != *self.session.status().name {
+                own = self.session.status().name.as_str().into();
             }
             if heard.is_shown {
                 let (text, own) = (text.into_owned(), Arc::clone(&own));
@@ -372,7 +385,7 @@ impl Network {
                     spoken.push(Spoken::Note("connected again".into()));
                 }
                 Some(News::Rejoined) => spoken.push(Spoken::Note("connected again, as a newcomer".into())),
-                Some(News::Complaint(why)) => connection.complaint = Some(why),
+                Some(News::Complaint(why)) => drop(connection.complaint.get_or_insert(why)),
                 Some(News::Refused(why)) => end = Some(End::Refused(why)),
                 Some(News::Replaced) => end = Some(End::Replaced),
                 None => {}
@@ -394,9 +407,25 @@ impl Network {
         }
     }
 
-    /// Whether something was sent, and the server is not asked whether it has heard it.
-    fn is_ask_due(&self) -> bool {
-        self.session.phase() == Phase::Live && self.session.unacked().is_unasked()
+    /// When nobody waits any longer for what was typed last to be heard.
+    fn patience_ends(&self) -> Option<Instant> {
+        self.session.is_leaving().then(|| self.heard_at + PATIENCE)
+    }
+
+    fn is_out_of_patience(&self) -> bool {
+        self.patience_ends().is_some_and(|end| Instant::now() >= end)
+    }
+
+    fn may_go(&self) -> bool {
+        self.session.may_go() || self.is_out_of_patience()
+    }
+
+    /// What came of it for a user who may go.
+    fn outcome(&self) -> anyhow::Result<()> {
+        self.status().confirmed()?;
+        let was_never_in = self.is_out_of_patience() && !self.session.status().has_joined;
+        ensure!(!was_never_in, "{}: no answer", self.address);
+        Ok(())
     }
 
     fn note(&mut self, text: String) {
@@ -408,16 +437,14 @@ impl Network {
         let status = self.status();
         let is_new = self.handle.publish(status);
         if is_new {
-            self.own = self.session.name().into();
+            self.own = self.session.status().name.as_str().into();
             self.listener.renamed();
         }
     }
 
     fn status(&self) -> Status {
         Status {
-            name: self.session.name().into(),
-            refused: self.session.refused().map(str::to_owned),
-            is_down: self.session.phase() == Phase::Down,
+            session: self.session.status().clone(),
             is_full: self.session.unacked().is_enough(),
             unheard: self.session.unacked().len(),
         }
@@ -427,7 +454,8 @@ impl Network {
     fn wait(&mut self, until: Option<Instant>, connection: Option<&mut Connection>) -> io::Result<()> {
         self.tell_name();
         let mut events = Events::with_capacity(8);
-        let timeout = until.map(|at| at.saturating_duration_since(Instant::now()));
+        let timeout =
+            until.into_iter().chain(self.patience_ends()).min().map(|at| at.saturating_duration_since(Instant::now()));
         match self.poll.poll(&mut events, timeout) {
             Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
             _ => {}
@@ -440,10 +468,13 @@ impl Network {
         }
         for command in self.handle.take_commands() {
             match command {
-                Command::Say(line) => self.session.say(&line),
-                Command::SayLiterally(line) => self.session.say_literally(&line),
+                Command::Say(line) => self.session.say(&line, false),
+                Command::SayLiterally(line) => self.session.say(&line, true),
                 Command::Choose(name) => self.session.choose(name),
-                Command::Leave => self.session.leave(),
+                Command::Leave => {
+                    self.session.leave();
+                    self.heard_at = Instant::now();
+                }
                 Command::LeaveNow => self.session.leave_now(),
                 Command::Abandon => {
                     self.session.leave_now();

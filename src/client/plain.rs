@@ -1,8 +1,9 @@
 //! The client without a prompt: lines in, lines out, for pipes, scripts and terminals that can do no more.
 
 use std::io::{self, BufRead, BufReader, ErrorKind, IsTerminal, Read, Stdin, Write, stderr, stdin, stdout};
+use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::Duration;
@@ -17,7 +18,7 @@ use super::{NAME_QUESTION, session_for, signals};
 use crate::cli::ClientArgs;
 use crate::protocol::command;
 use crate::protocol::name::Name;
-use crate::protocol::notice::PRIVATE;
+use crate::protocol::notice::{ERROR, PRIVATE};
 
 /// The longest line that is sent, its end included: what the most patient server takes.
 const MAX_LINE: u64 = 16 * 1024 * 1024;
@@ -28,11 +29,18 @@ const MAX_WAITING: usize = 4 * 1024 * 1024;
 /// Time to say goodbye when a signal asks to stop.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Sends every line of standard input and writes the conversation to standard output, until the server closes.
+/// What ends a connection, and is no answer to anything that was typed.
+const EVICTED: &str = "--- error: you read too slowly";
+
+/// Whether something that was typed could not be done.
+static HAS_FAILED: AtomicBool = AtomicBool::new(false);
+
+/// Sends every line of standard input and writes the conversation to standard output, until the server closes. The exit
+/// code says whether everything that was typed could be done.
 ///
 /// # Errors
 /// Fails as [`network::start`] says, when there is no name, and when the output cannot be written.
-pub fn run(args: &ClientArgs, name: Option<Name>, colors: bool) -> anyhow::Result<()> {
+pub fn run(args: &ClientArgs, name: Option<Name>, colors: bool) -> anyhow::Result<ExitCode> {
     let mut input = Input(BufReader::new(stdin()));
     let name = match name {
         Some(name) => name,
@@ -55,7 +63,7 @@ pub fn run(args: &ClientArgs, name: Option<Name>, colors: bool) -> anyhow::Resul
     }
     match written {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(anyhow!("cannot write the conversation: {error}")),
-        _ => result,
+        _ => result.map(|()| if HAS_FAILED.load(Ordering::SeqCst) { ExitCode::FAILURE } else { ExitCode::SUCCESS }),
     }
 }
 
@@ -76,13 +84,13 @@ fn type_all(mut input: Input, handle: &Handle) {
 fn leave_on_signal(handle: Handle) -> anyhow::Result<Arc<AtomicI32>> {
     let stopped_by = Arc::new(AtomicI32::new(0));
     let stops = Arc::clone(&stopped_by);
-    signals::watch(move |signal, _| {
+    let stopped = move |signal, _| {
         stops.store(signal, Ordering::SeqCst);
         handle.tell(Command::LeaveNow);
         handle.wait_until_down(FAREWELL_TIMEOUT);
         signals::die_by(signal);
-    })
-    .context("cannot listen to signals")?;
+    };
+    signals::watch(stopped, || ()).context("cannot listen to signals")?;
     Ok(stopped_by)
 }
 
@@ -113,6 +121,7 @@ impl Input {
                 return Ok(Some(line));
             }
             self.0.skip_until(b'\n')?;
+            HAS_FAILED.store(true, Ordering::SeqCst);
             let _ = writeln!(stderr(), "gotcp: a line longer than {MAX_LINE} bytes was not sent");
         }
     }
@@ -168,20 +177,33 @@ fn write_all(
     result
 }
 
+/// Writes in order, whether both outputs end in the same place or not.
 fn write(spoken: &[Spoken], renderer: &Renderer) -> io::Result<()> {
-    let (mut public, mut private) = (String::new(), String::new());
-    for item in spoken {
-        match item {
-            Spoken::Line { text, is_history, own } => {
-                let out = if text.starts_with(PRIVATE) { &mut private } else { &mut public };
-                out.push_str(&renderer.line(text, own, *is_history));
-                out.push('\n');
-            }
-            Spoken::Note(text) => private.push_str(&renderer.note(text)),
+    let is_private = |item: &Spoken| match item {
+        Spoken::Line { text, .. } => text.starts_with(PRIVATE),
+        Spoken::Note(_) => true,
+    };
+    for run in spoken.chunk_by(|one, next| is_private(one) == is_private(next)) {
+        let shown: String = run.iter().map(|item| render(item, renderer)).collect();
+        if is_private(&run[0]) {
+            // Nobody has to listen to this side of it.
+            let _ = stderr().write_all(shown.as_bytes());
+        } else {
+            let mut out = stdout().lock();
+            out.write_all(shown.as_bytes()).and_then(|()| out.flush())?;
         }
     }
-    // Nobody has to listen to this side of it.
-    let _ = stderr().write_all(private.as_bytes());
-    let mut out = stdout().lock();
-    out.write_all(public.as_bytes()).and_then(|()| out.flush())
+    Ok(())
+}
+
+fn render(item: &Spoken, renderer: &Renderer) -> String {
+    match item {
+        Spoken::Line { text, is_history, own } => {
+            if text.starts_with(ERROR) && text != EVICTED {
+                HAS_FAILED.store(true, Ordering::SeqCst);
+            }
+            renderer.line(text, own, *is_history) + "\n"
+        }
+        Spoken::Note(text) => renderer.note(text),
+    }
 }

@@ -20,21 +20,25 @@ mod platform {
 
     use nix::sys::signal::{Signal, kill};
     use nix::unistd::Pid;
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM};
     use signal_hook::iterator::Signals;
     use signal_hook::low_level::emulate_default_handler;
 
     use super::Cause;
 
-    /// Calls `on` for every signal that asks the process to stop.
+    /// Calls `on` for every signal that asks the process to stop, and `continued` when it goes on after it was stopped.
     ///
     /// # Errors
     /// Fails where the system has no means left for it.
-    pub fn watch(on: impl Fn(i32, Cause) + Send + 'static) -> io::Result<()> {
-        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    pub fn watch(on: impl Fn(i32, Cause) + Send + 'static, continued: impl Fn() + Send + 'static) -> io::Result<()> {
+        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGCONT])?;
         thread::Builder::new().name("signals".into()).spawn(move || {
             for signal in &mut signals {
                 let cause = match signal {
+                    SIGCONT => {
+                        continued();
+                        continue;
+                    }
                     SIGINT => Cause::Key,
                     SIGHUP => Cause::HangUp,
                     _ => Cause::Request,
@@ -69,11 +73,11 @@ mod platform {
 
     use super::Cause;
 
-    /// Calls `on` when the process is asked to stop.
+    /// Calls `on` when the process is asked to stop. Nothing is stopped here to be continued.
     ///
     /// # Errors
     /// Fails where the system has no means left for it.
-    pub fn watch(on: impl Fn(i32, Cause) + Send + 'static) -> io::Result<()> {
+    pub fn watch(on: impl Fn(i32, Cause) + Send + 'static, _continued: impl Fn() + Send + 'static) -> io::Result<()> {
         ctrlc::set_handler(move || on(1, Cause::Key)).map_err(io::Error::other)
     }
 

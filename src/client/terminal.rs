@@ -1,10 +1,12 @@
 //! The client with a prompt: what people use.
 
+use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use jiff::Zoned;
 
 use super::handle::{Command, Handle, Status};
@@ -16,6 +18,7 @@ use super::prompt::screen::Screen;
 use super::prompt::waker::Waker;
 use super::prompt::{Prompt, Typed};
 use super::render::Renderer;
+use super::session::{self, Phase};
 use super::signals::Cause;
 use super::wanted::parse_name;
 use super::{NAME_QUESTION, plain, session_for, signals};
@@ -33,11 +36,14 @@ const DELIVERY_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time to say goodbye.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// Time for everything after a signal: longer than a goodbye.
+const STOP_TIMEOUT: Duration = Duration::from_millis(1500);
+
 /// Talks with a person at a terminal.
 ///
 /// # Errors
 /// Fails as [`network::start`] says, and when the name will not do.
-pub fn run(args: &ClientArgs, name: Option<Name>, colors: bool) -> anyhow::Result<()> {
+pub fn run(args: &ClientArgs, name: Option<Name>, colors: bool) -> anyhow::Result<ExitCode> {
     let screen = Arc::new(Screen::default());
     let people = Arc::new(Mutex::new(People::default()));
     let waker = Arc::new(Waker::default());
@@ -52,9 +58,9 @@ pub fn run(args: &ClientArgs, name: Option<Name>, colors: bool) -> anyhow::Resul
     let result = desk.serve(name);
     match stop.signal() {
         Some(signal) => signals::die_by(signal),
-        None => return result,
+        None => result?,
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Word from outside that it is time to stop.
@@ -65,6 +71,7 @@ struct Stop {
     is_unprompted: AtomicBool,
     /// Whether the user is leaving already.
     is_leaving: AtomicBool,
+    handle: OnceLock<Handle>,
 }
 
 impl Stop {
@@ -75,7 +82,14 @@ impl Stop {
 
 fn watch_signals(stop: &Arc<Stop>, waker: &Arc<Waker>, modes: Modes) -> anyhow::Result<()> {
     let (stop, waker) = (Arc::clone(stop), Arc::clone(waker));
-    signals::watch(move |signal, cause| {
+    let (redrawn, has_no_prompt) = (Arc::clone(&waker), Arc::clone(&stop));
+    let continued = move || {
+        // The terminal was somebody else's meanwhile: its modes and the row of the prompt are not ours any more.
+        if !has_no_prompt.is_unprompted.load(Ordering::SeqCst) {
+            redrawn.wake();
+        }
+    };
+    let stopped = move |signal, cause| {
         let is_unprompted = stop.is_unprompted.load(Ordering::SeqCst);
         let has_begun = stop.is_leaving.load(Ordering::SeqCst) || stop.signal().is_some();
         let is_old = match cause {
@@ -92,9 +106,19 @@ fn watch_signals(stop: &Arc<Stop>, waker: &Arc<Waker>, modes: Modes) -> anyhow::
             modes.restore();
             signals::die_by(signal);
         }
+        if let Some(handle) = stop.handle.get() {
+            handle.tell(Command::LeaveNow);
+        }
         waker.wake();
-    })
-    .context("cannot listen to signals")
+        // A terminal that nobody reads keeps the prompt from ever coming to an end.
+        let modes = modes.clone();
+        let _ = thread::Builder::new().name("deadline".into()).spawn(move || {
+            thread::sleep(STOP_TIMEOUT);
+            modes.restore();
+            signals::die_by(signal);
+        });
+    };
+    signals::watch(stopped, continued).context("cannot listen to signals")
 }
 
 /// Where a user sits: the prompt, and what it takes to make sense of what is typed there.
@@ -125,6 +149,7 @@ impl Desk<'_> {
             self.note(&format!("what you send is not kept for later: {why}"));
         }
         let handle = self.connect(name)?;
+        let _ = self.stop.handle.set(handle.clone());
         let reason = self.converse(&handle);
         self.waker.retire();
         self.stop.is_leaving.store(true, Ordering::SeqCst);
@@ -142,11 +167,9 @@ impl Desk<'_> {
             }
             Reason::Stopped => {}
         }
-        let unheard = handle.status().unheard;
+        let confirmed = handle.status().confirmed();
         handle.tell(Command::LeaveNow);
-        let result = handle.result(FAREWELL_TIMEOUT).unwrap_or(Ok(()));
-        ensure!(unheard == 0, "{unheard} of your lines were not confirmed");
-        result
+        handle.result(FAREWELL_TIMEOUT).unwrap_or(Ok(())).and(confirmed)
     }
 
     /// The name to join under; `None` for a user who would rather leave.
@@ -178,6 +201,8 @@ impl Desk<'_> {
 
     fn converse(&mut self, handle: &Handle) -> Reason {
         let mut interrupted: Option<Instant> = None;
+        // What is typed for one question is none for the other.
+        let (mut was_refused, mut aside) = (false, <(String, String)>::default());
         loop {
             if let Some(result) = handle.result(Duration::ZERO) {
                 return Reason::Ended(result);
@@ -185,7 +210,11 @@ impl Desk<'_> {
             if self.stop.signal().is_some() {
                 return Reason::Stopped;
             }
-            let Status { name, refused, .. } = handle.status();
+            let session::Status { name, refused, .. } = handle.status().session;
+            if refused.is_some() != was_refused {
+                was_refused = refused.is_some();
+                self.prompt.swap_draft(&mut aside);
+            }
             let question = if refused.is_some() { NAME_QUESTION.into() } else { format!("You({name})> ") };
             match self.prompt.read(&question, &name) {
                 Typed::Text(text) if is_exit(&text) => return Reason::Leaves(Some(text)),
@@ -228,8 +257,8 @@ impl Desk<'_> {
             Input::Line(line) => handle.tell(Command::Say(line.into())),
             Input::Lines(lines) => lines.iter().for_each(|&line| handle.tell(Command::SayLiterally(line.into()))),
         }
-        let Status { is_down, unheard, .. } = handle.status();
-        if is_down {
+        let Status { session, unheard, .. } = handle.status();
+        if session.phase == Phase::Down {
             self.note(&format!("{unheard} of your lines will be sent when the connection is back"));
         }
     }

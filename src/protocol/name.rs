@@ -17,17 +17,17 @@ pub const MAX_BYTES: usize = MAX_CHARS * 4;
 const MAX_MARKS: usize = 4;
 
 /// A name that fits the wire: 1 to [`MAX_CHARS`] letters and digits of any script and `_ - . #`, the first a letter, a
-/// digit or `_`. So no name can be taken for the start of a notice, and `NAME: ` can be told from what follows.
+/// digit or `_`. So no name looks like the start of a notice, and it is clear where `NAME: ` ends and the text begins.
 ///
 /// Letters and digits are what Unicode calls alphabetic or numeric. That includes vowel signs and other marks, but only
 /// after a letter or digit, at most four on one, and none of them twice: a mark drawn over itself cannot be
-/// seen. It includes nothing that is ignored in display (general rule: `Default_Ignorable_Code_Point`). The Hangul
-/// fillers are left out for that reason, and so are conjoining Hangul vowels and finals, which have no width where no
-/// syllable is formed; the syllables themselves are letters.
+/// seen. It includes no character that is invisible (`Default_Ignorable_Code_Point`). So the Hangul fillers are not
+/// allowed. Neither are conjoining Hangul vowels and finals, which have no width unless they form a syllable; the
+/// syllables themselves are letters.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Name(CompactString);
 
-/// Why something is not a name. Its words finish the sentence `--- error: bad name: `.
+/// Why something is not a name. Displayed, it completes the sentence `--- error: bad name: `.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadName {
     /// Nothing at all.
@@ -38,14 +38,14 @@ pub enum BadName {
     NotUtf8,
     /// The first character is not a letter, a digit or `_`.
     Start,
-    /// This character may not be in a name.
+    /// A character that no name may have.
     Character(char),
-    /// This mark follows no letter or digit, follows too many others, or is there already.
+    /// A mark that follows no letter or digit, or one that has too many marks, or has this one already.
     Mark(char),
 }
 
 impl Name {
-    /// Reads a name; spaces around it do not count. Anything longer than [`MAX_BYTES`] is refused by its length alone.
+    /// Reads a name; spaces around it are ignored. Anything longer than [`MAX_BYTES`] is refused without being read.
     ///
     /// # Errors
     /// Says what is wrong with it.
@@ -102,26 +102,32 @@ impl fmt::Display for Name {
 
 /// What a name looks like: two names are alike exactly if their looks are equal.
 ///
-/// The look is decided character by character: the confusable skeleton (Unicode TR 39, section 4), then its case, again
-/// until nothing changes. What looks alike always has one look. Two cases of a letter have one, too, except where they
-/// look like two different letters: Greek `Ν` is an n and `ν` a v, and n and v are not the same.
+/// Two characters are alike if Unicode lists them as confusable (TR 39, section 4), or if they are the two cases of one
+/// letter; and so on from character to character: Cyrillic `Б`, `б`, and the digit 6, which looks like `б`, have one
+/// look.
 ///
-/// In ASCII these look alike: the cases of each letter, `i l 1 |`, `o 0`, and `m` with `rn`.
+/// There is one exception. If the two cases of a letter look like two ordinary letters that differ, the confusables
+/// count, and the cases do not: Greek `Ν` looks like n and `ν` like v, and n and v are not alike. Ordinary letters are
+/// those that Unicode advises for identifiers (TR 39, `Identifier_Status`). Tests list all letters whose cases have
+/// different looks for this reason: of Greek `Β Γ Η Ν Σ Υ`, of Armenian `Յ Պ Ռ`, and rare ones.
 ///
-/// `_ - . #` are their own looks, and no mark moves across them: the look of `carol#77a1f0` is that of `carol`, `#`,
-/// and that of `77a1f0`.
+/// Of ASCII these are alike: the two cases of each letter, `i l 1 |`, `o 0`, and `m` and `rn`.
+///
+/// `_ - . #` are their own looks, and marks stay with their letters: the look of `carol#77a1f0` is that of `carol`,
+/// `#`, and that of `77a1f0`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Look(CompactString);
 
 impl Look {
-    /// The look of any text. It costs time in proportion to the text, so callers refuse what is longer than
-    /// [`MAX_BYTES`] first.
+    /// The look of any text. The cost grows with its length: do not ask for that of a text longer than [`MAX_BYTES`].
     #[must_use]
     pub fn of(text: &str) -> Look {
         if text.bytes().all(|b| b.is_ascii() && may_be_in_name(b.into())) {
             return Look(look_of_ascii(text));
         }
         let mut look = fold(text);
+        // Each character settles on its own, within two rounds: a test tries them all. Only `CASES` looks at more than
+        // one, and each of its rules removes a mark or a character that no other rule brings back.
         loop {
             let again = fold(&look);
             if again == look {
@@ -159,8 +165,8 @@ impl std::error::Error for BadName {}
 fn may_be_in_name(c: char) -> bool {
     match c {
         '_' | '-' | '.' | '#' => true,
-        // The Hangul fillers are letters to Unicode and nothing at all to the eye. Conjoining vowels and finals, from
-        // 1161 and from D7B0 on, have no width of their own.
+        // The Hangul fillers are letters to Unicode, but invisible. Conjoining vowels and finals, from 1161 and from
+        // D7B0 on, have no width of their own.
         '\u{115f}'..='\u{11ff}' | '\u{3164}' | '\u{d7b0}'..='\u{d7ff}' | '\u{ffa0}' => false,
         c => c.is_alphanumeric(),
     }
@@ -186,7 +192,33 @@ fn check_marks(text: &str) -> Result<(), BadName> {
     Ok(())
 }
 
-/// The same as [`fold`], for names in ASCII.
+/// Looks of one case of a letter, as a character and a mark if it has one, and the look of the other case that takes
+/// their place.
+///
+/// These are all cases where nothing but that letter has the look, apart from characters that Unicode advises against
+/// in identifiers (TR 39, `Identifier_Status`): so no two ordinary letters fall together by it. A test derives the
+/// list.
+const CASES: [(char, Option<char>, &str); 17] = [
+    ('b', Some('\u{304}'), "6"),
+    ('b', Some('\u{314}'), "'b"),
+    ('d', Some('\u{314}'), "'d"),
+    ('d', Some('\u{328}'), "d\u{335}"),
+    ('f', Some('\u{326}'), "f"),
+    ('g', Some('\u{314}'), "g'"),
+    ('k', Some('\u{314}'), "k'"),
+    ('t', Some('\u{314}'), "'t"),
+    ('t', Some('\u{328}'), "t"),
+    ('y', Some('\u{314}'), "'y"),
+    ('ʓ', None, "3"),
+    ('ϼ', None, "f"),
+    ('ᛜ', None, "o"),
+    ('∂', Some('\u{335}'), "d\u{335}"),
+    ('∇', None, "o"),
+    ('≡', None, "ξ"),
+    ('ꓤ', None, "u"),
+];
+
+/// What [`fold`] gives for the ASCII characters of names.
 fn look_of_ascii(text: &str) -> CompactString {
     let mut look = CompactString::with_capacity(text.len());
     for b in text.bytes() {
@@ -198,22 +230,49 @@ fn look_of_ascii(text: &str) -> CompactString {
     look
 }
 
-/// One step towards a look. Folding to small letters is not enough: where they look like no others, their capitals may,
-/// as with Cyrillic `л` and Greek `λ`. What is ASCII by now is already the look.
+/// One round on the way to a look: the appearance, and in it what [`CASES`] lists.
 fn fold(text: &str) -> CompactString {
+    let appearance = appearance(text);
+    if appearance.is_ascii() { appearance } else { join_cases(&appearance) }
+}
+
+/// The skeleton of a text, with its case folded. Small letters alone would not do: where they look like no others,
+/// their capitals may, as with Cyrillic `л` and Greek `λ`. What is ASCII by then is the look already.
+fn appearance(text: &str) -> CompactString {
     let small: String = skeleton(text).map(fold_char).collect();
     let capital = |c: char| if c.is_ascii() { c } else { single(c.to_uppercase()).unwrap_or(c) };
     let capitals: String = small.chars().map(capital).collect();
     skeleton(&capitals).map(fold_char).nfd().collect()
 }
 
-/// Takes the case from a character of a skeleton.
+/// Replaces what [`CASES`] lists. Other marks may stand between a letter and the mark of a rule.
+fn join_cases(text: &str) -> CompactString {
+    let mut joined = String::with_capacity(text.len());
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        let mut marks = String::new();
+        while let Some(mark) = rest.next_if(|&c| is_combining_mark(c)) {
+            marks.push(mark);
+        }
+        let case = CASES.iter().find(|(from, mark, _)| *from == c && mark.is_none_or(|mark| marks.contains(mark)));
+        if let Some(&(_, mark, to)) = case {
+            joined.push_str(to);
+            joined.extend(marks.chars().filter(|&c| Some(c) != mark));
+        } else {
+            joined.push(c);
+            joined.push_str(&marks);
+        }
+    }
+    joined.nfd().collect()
+}
+
+/// Folds the case of a character of a skeleton.
 fn fold_char(c: char) -> char {
     match c.to_ascii_lowercase() {
         'i' | '1' | '|' | 'ʟ' => 'l',
         '0' => 'o',
-        // Small letters drawn as small capitals, as many Cyrillic ones are, and two whose cases would otherwise look
-        // different.
+        // Small letters drawn as small capitals, mostly Cyrillic, and two more letters whose cases would have two
+        // looks.
         'ᴀ' => 'a',
         'ʙ' => 'b',
         'ᴅ' => 'd',
@@ -231,7 +290,7 @@ fn fold_char(c: char) -> char {
     }
 }
 
-/// The character, if there is only one: case is folded one character for one.
+/// The character, if there is only one: folding case replaces one character by one.
 fn single(mut chars: impl Iterator<Item = char>) -> Option<char> {
     chars.next().filter(|_| chars.next().is_none())
 }
@@ -244,7 +303,7 @@ mod tests {
         Name::parse(text.as_bytes())
     }
 
-    /// Letters and digits of any script make a name, with or without a tag.
+    /// Letters and digits of any script make a name, with tags and the like.
     #[test]
     fn accepts_names() {
         for name in ["a", "_", "7up", "carol#0b9189", "jean-luc.p", "박지성", "Ωmega", "नाम", &"x".repeat(32)]
@@ -255,7 +314,7 @@ mod tests {
         assert_eq!(parse("a#b#0b9189").unwrap().base(), "a#b");
     }
 
-    /// Whatever could forge another line, or cannot be seen, is no name; the reason says so.
+    /// Nothing that could forge another line, or is invisible, is a name; the error says why.
     #[test]
     fn refuses_everything_else() {
         for (text, why) in [
@@ -292,7 +351,7 @@ mod tests {
         assert_eq!(parse(&format!("{stack}\u{5b4}")), Err(BadName::Mark('\u{5b4}')));
     }
 
-    /// No character of a name is ignored in display.
+    /// No character of a name is invisible.
     #[test]
     fn nothing_invisible_is_in_a_name() {
         for c in ('\0'..=char::MAX).filter(|&c| may_be_in_name(c)) {
@@ -303,7 +362,7 @@ mod tests {
         }
     }
 
-    /// What is longer than any name can be is refused by its length alone.
+    /// Text longer than any name is refused for its length alone.
     #[test]
     fn overlong_names_are_not_looked_at() {
         let long = "\u{fdfa}".repeat(43);
@@ -311,7 +370,7 @@ mod tests {
         assert_eq!(Name::parse(&[0xff; MAX_BYTES + 1]), Err(BadName::TooLong));
     }
 
-    /// Names that a reader could take for each other have one look; others do not.
+    /// Names that a reader could confuse have one look; others do not.
     #[test]
     fn finds_look_alikes() {
         for names in [
@@ -322,6 +381,9 @@ mod tests {
             &["Ωmega", "ωMEGA"],
             &["Григорий", "григорий", "ГРИГОРИЙ"],
             &["Владимир", "ВЛАДИМИР", "владимир"],
+            &["Борис", "борис", "БОРИС", "6орис"],
+            &["Ðavíð", "ðavíð", "ÐAVÍÐ"],
+            &["Ɓala", "ɓala", "ʼBala"],
             &["박", "\u{1107}\u{1161}\u{11a8}"],
         ] {
             for name in names {
@@ -340,8 +402,8 @@ mod tests {
         }
     }
 
-    /// In ASCII only these look alike: the cases of a letter, `i l 1`, and `o 0`; and `m` is `rn`. The fast path for
-    /// ASCII agrees with the general one.
+    /// Of ASCII only these look alike: the cases of a letter, `i l 1`, and `o 0`; and `m` is `rn`. The fast path agrees
+    /// with the general rule.
     #[test]
     fn ascii_looks() {
         let mut classes = std::collections::BTreeMap::<_, String>::new();
@@ -356,21 +418,74 @@ mod tests {
         assert_eq!(classes.join(" "), expected);
     }
 
-    /// Every character has a look, in a name or not, and a look is its own look: no input makes the search run for
-    /// ever.
+    /// The list of cases is what its rule says: small letters take the look of their capitals if nothing else that is
+    /// ordinary looks like them, and otherwise the other way round.
     #[test]
-    fn every_character_has_a_look() {
-        for c in ('\0'..=char::MAX).filter(|&c| u32::from(c) < 0x3400 || !c.is_alphabetic()) {
-            if u32::from(c) >= 0x2_0000 && u32::from(c) % 64 != 0 {
-                continue;
+    fn cases_follow_their_rule() {
+        use std::collections::BTreeMap;
+        use unicode_security::GeneralSecurityProfile;
+
+        let settled = |c: char| {
+            let mut look = appearance(c.encode_utf8(&mut [0; 4]));
+            while appearance(&look) != look {
+                look = appearance(&look);
             }
-            let look = Look::of(c.encode_utf8(&mut [0; 4]));
-            assert_eq!(Look::of(look.as_str()), look, "{c:?}");
+            look
+        };
+        let scripts = ('\0'..='\u{33ff}').chain('\u{a000}'..='\u{abff}').chain('\u{f900}'..='\u{1ffff}');
+        let mut alike = BTreeMap::<_, Vec<char>>::new();
+        for c in scripts.filter(|&c| may_be_in_name(c)) {
+            alike.entry(settled(c)).or_default().push(c);
         }
+        let mut derived = Vec::new();
+        for capital in alike.values().flatten().copied() {
+            let Some(small) = single(capital.to_lowercase()).filter(|&small| small != capital) else { continue };
+            let looks = [settled(small), settled(capital)];
+            let is_free = |look: &CompactString| {
+                alike[look].iter().all(|&c| c == small || c == capital || !c.identifier_allowed())
+            };
+            let [from, to] = match looks {
+                [ref small, ref capital] if small == capital => continue,
+                looks if is_free(&looks[0]) => looks,
+                [small, capital] => [capital, small],
+            };
+            let mut parts = from.chars();
+            let (letter, mark) = (parts.next().expect("a look is not empty"), parts.next());
+            let fits = parts.next().is_none() && mark.is_none_or(is_combining_mark) && !is_combining_mark(letter);
+            if is_free(&from) && fits && single(capital.to_string().nfd()).is_some() {
+                derived.push((letter, mark, to));
+            }
+        }
+        derived.sort_unstable();
+        let listed: Vec<_> = CASES.iter().map(|&(letter, mark, to)| (letter, mark, CompactString::from(to))).collect();
+        assert_eq!(derived, listed);
     }
 
-    /// Of every character: its skeleton looks the same, a look looks like itself, and borders stay where they are. Its
-    /// other case looks the same, with the exceptions that are listed.
+    /// A look is found for every character, in a name or not, within two rounds, and is its own look; so it is for a
+    /// letter with any two marks of the list of cases. So no text can make finding its look take long.
+    #[test]
+    fn looks_are_found_in_a_few_rounds() {
+        let rounds = |text: &str| {
+            let (mut look, mut rounds) = (fold(text), 1);
+            while fold(&look) != look {
+                (look, rounds) = (fold(&look), rounds + 1);
+            }
+            assert_eq!(Look::of(text).0, look);
+            rounds
+        };
+        let all = '\0'..=char::MAX;
+        let one = all.map(|c| rounds(c.encode_utf8(&mut [0; 4]))).max();
+        let marks = || CASES.iter().filter_map(|case| case.1);
+        let with_marks = CASES
+            .iter()
+            .flat_map(|case| marks().flat_map(move |one| marks().map(move |two| format!("{}{one}{two}", case.0))))
+            .map(|text| rounds(&text))
+            .max();
+        assert_eq!((one, with_marks), (Some(2), Some(2)));
+    }
+
+    /// Of every character: its skeleton has the same look, a look is its own look, and borders stay where they are. Its
+    /// other case has the same look, with the exceptions that are listed.
     #[test]
     fn a_look_is_one_form_of_all_that_look_alike() {
         let look = |text: &str| Look::of(text).0;
@@ -396,7 +511,7 @@ mod tests {
                 }
             }
         }
-        let known = "ÐðſƁƉƊƑƒƓƘƙƤƥƬƭƳƴƼƽɌɍɓɖɗɠ\u{345}ΒΓΗΝΣΥβγηνσυϐϬϭБбՅՊՌյպռᲄⲜⲝⲶⲷⳀⳁⳜⳝꚌꚍꞞꞟꞴꞵ𑢦𑢨𑢵𑢷𑢼𑣆𑣈𑣕𑣗𑣜";
+        let known = "ſƤƥƼƽɌɍ\u{345}ΒΓΗΝΣΥβγηνσυϐϬϭՅՊՌյպռᲄⳜⳝꞴꞵ𑢦𑢵𑢼𑣆𑣕𑣜";
         assert_eq!(parted, known);
     }
 }

@@ -4,13 +4,13 @@ use std::borrow::Cow;
 
 use memchr::memchr2;
 
-/// What replaces every character that is not allowed.
+/// What every forbidden character is replaced with.
 pub const REPLACEMENT: char = char::REPLACEMENT_CHARACTER;
 
-/// Makes a line harmless to every terminal it will be shown on.
+/// Makes a line harmless to every terminal that shows it.
 ///
 /// Invalid UTF-8, control characters other than TAB (C0, DEL, C1), line and paragraph separators and bidirectional
-/// overrides each become U+FFFD; everything else passes unchanged. The result is at most three times as long as the
+/// overrides each become U+FFFD; everything else is unchanged. The result is at most three times as long as the
 /// input, and sanitising it again changes nothing.
 #[must_use]
 pub fn sanitise(line: &[u8]) -> Cow<'_, str> {
@@ -21,13 +21,13 @@ pub fn sanitise(line: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// Whether a line is blank: blank lines are ignored.
+/// Whether a line is blank: empty, or spaces and tabs only. Blank lines are ignored.
 #[must_use]
 pub fn is_blank(text: &str) -> bool {
     text.trim_ascii().is_empty()
 }
 
-/// Whether a character is kept out of every line, because it could move a cursor, end a line or reorder one.
+/// Whether a character is allowed in no line, because it could move the cursor, end a line or reorder one.
 #[must_use]
 pub fn is_forbidden(c: char) -> bool {
     match c {
@@ -40,7 +40,7 @@ pub fn is_forbidden(c: char) -> bool {
 
 fn is_harmless(text: &str) -> bool {
     let bytes = text.as_bytes();
-    // A count, not a search: without an early exit the compiler can use vector instructions.
+    // Counts all of them instead of stopping at the first: without an early exit the compiler uses vector instructions.
     if bytes.iter().filter(|b| b.is_ascii_control() && **b != b'\t').count() > 0 {
         return false;
     }
@@ -56,9 +56,9 @@ fn replace_forbidden(text: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Only what can do harm is replaced, one character for one.
+    /// Only forbidden characters are replaced, each by one character.
     #[test]
-    fn replaces_what_can_do_harm() {
+    fn replaces_forbidden_characters() {
         for (input, expected) in [
             (&b"plain text\twith a tab"[..], "plain text\twith a tab"),
             (b"\x1b[2Jgone\x07", "\u{fffd}[2Jgone\u{fffd}"),
@@ -72,7 +72,7 @@ mod tests {
         }
     }
 
-    /// Every single character is either kept or replaced as [`is_forbidden`] says: the fast path agrees with the rule.
+    /// Every character is kept or replaced as [`is_forbidden`] says: the fast path agrees with the rule.
     #[test]
     fn fast_path_agrees_with_the_rule() {
         for c in '\0'..=char::MAX {
@@ -81,7 +81,7 @@ mod tests {
         }
     }
 
-    /// Harmless text is not copied, and sanitising twice is the same as sanitising once.
+    /// Harmless text is not copied, and sanitised text is harmless.
     #[test]
     fn is_idempotent_and_borrows_what_is_clean() {
         assert!(matches!(sanitise("안녕, clean".as_bytes()), Cow::Borrowed(_)));

@@ -5,6 +5,8 @@ use std::process::Stdio;
 
 use crate::support::peer::WELCOME;
 use crate::support::server::{Server, free_address, gotcp};
+use clap::Parser;
+use gotcp::cli::{Cli, Half};
 
 /// What the program answers to these arguments: its exit code, stdout and stderr.
 fn run(args: &[&str]) -> (Option<i32>, String, String) {
@@ -74,6 +76,16 @@ fn wrong_options_are_refused() {
     ] {
         assert_refused(args, 2, &[part]);
     }
+}
+
+/// Of an option that is given twice, the last one counts, as scripts and aliases rely on; `-q` counts up.
+#[test]
+fn the_last_of_two_options_counts() {
+    let (code, _, stderr) = run(&["client", "--server", "x", "--server", "y", "--no-tag", "--no-tag", "--username=a"]);
+    assert!(code == Some(1) && stderr.contains("cannot find y"), "{stderr}");
+    let cli = Cli::try_parse_from(["gotcp", "server", "-q", "-q", "--burst", "5", "--burst", "7"]).unwrap();
+    let Half::Server(args) = cli.half else { panic!("it is a server") };
+    assert_eq!((args.quiet, args.burst), (2, 7));
 }
 
 /// Options that are right one by one but not together are wrong usage, too: the line says what would do.

@@ -19,14 +19,30 @@ impl Client {
     }
 
     fn with(args: &[&str]) -> Client {
+        Client::with_output(args, (Stdio::piped(), Stdio::piped()))
+    }
+
+    /// With somewhere to go for standard output and standard error.
+    fn with_output(args: &[&str], (stdout, stderr): (Stdio, Stdio)) -> Client {
         let mut command = Command::new(env!("CARGO_BIN_EXE_gotcp"));
         command.arg("client").args(args).env_remove("GOTCP_USERNAME").env_remove("GOTCP_SERVER");
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdin(Stdio::piped()).stdout(stdout).stderr(stderr);
         Client(command.spawn().unwrap())
     }
 
     fn write(&mut self, text: &str) {
         self.0.stdin.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
+    }
+
+    /// Reads standard output up to this.
+    fn read_to(&mut self, end: &str) -> String {
+        let mut read = Vec::new();
+        while !read.ends_with(end.as_bytes()) {
+            let mut byte = [0];
+            self.0.stdout.as_mut().unwrap().read_exact(&mut byte).unwrap();
+            read.extend_from_slice(&byte);
+        }
+        String::from_utf8(read).unwrap()
     }
 
     fn end_input(&mut self) {
@@ -294,13 +310,14 @@ fn talks_with_the_original_server() {
     assert_eq!(peer.echo("carol"), "hello\u{a0}");
     assert_eq!(peer.echo("carol"), "!who");
     peer.send("bob: hi\n");
+    let before = client.read_to("bob: hi\n");
     client.write("hello\n");
     assert_eq!(peer.echo("carol"), "hello");
     client.end_input();
     peer.expect_end();
     peer.close();
     let output = client.finish();
-    assert_eq!(output.stdout, "carol: hello\u{a0}\ncarol: !who\nbob: hi\ncarol: hello\n");
+    assert_eq!(before + &output.stdout, "carol: hello\u{a0}\ncarol: !who\nbob: hi\ncarol: hello\n");
     assert_eq!((output.stderr.as_str(), output.status.code()), ("", Some(0)));
 }
 
@@ -323,6 +340,112 @@ fn messages_never_become_names() {
         assert_eq!(output.stderr, "gotcp: the name carol is taken\n");
         assert_eq!(output.status.code(), Some(1));
     }
+}
+
+/// Where the server does not say that it has heard the last lines, they are not taken for heard, be it one of ours that
+/// has stopped or one that nobody knows. Where it never says anything, that is said.
+#[test]
+fn silence_is_no_confirmation() {
+    let joined = std::thread::spawn(|| {
+        let server = FakeServer::start();
+        let mut client = Client::start(&server.address(), &[]);
+        let (mut peer, _) = server.welcome();
+        client.write("one\ntwo\n");
+        client.end_input();
+        while peer.raw_line() != "two" {}
+        let output = client.finish();
+        assert!(output.stderr.ends_with("\ngotcp: 2 lines were not confirmed\n"), "{output:?}");
+        assert_eq!(output.status.code(), Some(1));
+    });
+    let silent = ["", "one\n"].map(|input| {
+        std::thread::spawn(move || {
+            let server = FakeServer::start();
+            let mut client = Client::start(&server.address(), &[]);
+            client.write(input);
+            client.end_input();
+            let _peer = server.accept();
+            let output = client.finish();
+            let no_answer = format!("gotcp: {}: no answer\n", server.address());
+            let expected = if input.is_empty() { &no_answer } else { "gotcp: 1 line was not confirmed\n" };
+            assert_eq!((output.stderr.as_str(), output.status.code()), (expected, Some(1)));
+        })
+    });
+    for test in [joined].into_iter().chain(silent) {
+        test.join().unwrap();
+    }
+}
+
+/// A server that is no chat at all is not one to come back to: one line says what it said, made harmless.
+#[test]
+fn strangers_are_told_apart() {
+    for (said, shown, why) in [
+        ("HTTP/1.1 400 Bad \x1bRequest\r\n\r\n", "\n", "HTTP/1.1 400 Bad \u{fffd}Request"),
+        ("SSH-2.0-OpenSSH_10\r\nInvalid SSH identification string.\r\n", "", "SSH-2.0-OpenSSH_10"),
+        ("220 mail ready\n", "220 mail ready\n", "220 mail ready"),
+    ] {
+        let server = FakeServer::start();
+        let mut client = Client::start(&server.address(), &[]);
+        client.write("hi\n");
+        let mut peer = server.accept();
+        peer.expect("carol");
+        peer.send(said);
+        peer.close();
+        let output = client.finish();
+        let expected = format!("gotcp: {}: not a gotcp server (it says: {why})\n", server.address());
+        assert_eq!((output.stderr, output.status.code()), (expected, Some(1)));
+        assert!(output.stdout.starts_with(shown), "{:?}", output.stdout);
+    }
+    let server = FakeServer::start();
+    let mut client = Client::start(&server.address(), &[]);
+    server.accept().close();
+    let output = client.wait();
+    let expected = format!("gotcp: {}: closed by the server\n", server.address());
+    assert_eq!((output.stderr, output.status.code()), (expected, Some(1)));
+}
+
+/// What cannot be done is said, and is an error in the end; what came of the connection and was mended is none.
+#[test]
+fn failed_commands_are_errors() {
+    for (error, code) in [
+        ("nobody here is called nobody", 1),
+        ("a line longer than 65536 bytes was dropped", 1),
+        ("you read too slowly", 0),
+    ] {
+        let server = FakeServer::start();
+        let mut client = Client::start(&server.address(), &[]);
+        let (mut peer, name) = server.welcome();
+        client.write("!msg nobody hi\nlast\n");
+        peer.expect("!msg nobody hi");
+        peer.send(&format!("--- error: {error}\n"));
+        client.end_input();
+        assert_eq!(peer.echo(&name), "last");
+        peer.expect("!exit");
+        peer.close();
+        let output = client.finish();
+        assert!(output.stderr.ends_with(&format!("\n--- error: {error}\n")), "{output:?}");
+        assert_eq!((output.stdout.as_str(), output.status.code()), ("carol: last\n", Some(code)));
+    }
+}
+
+/// Where both outputs go to the same place, everything stands there in the order in which it came.
+#[test]
+fn outputs_in_one_place_keep_their_order() {
+    let server = FakeServer::start();
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let mut client = Client::with_output(
+        &["--username", "carol", "--no-tag", "--server", &server.address()],
+        (writer.try_clone().unwrap().into(), writer.into()),
+    );
+    let (mut peer, _) = server.welcome();
+    let lines = "bob: 1\n--- 2\nbob: 3\nbob: 4\n--- 5\n--- 6\nbob: 7\n";
+    peer.send(lines);
+    client.end_input();
+    peer.expect("!exit");
+    peer.close();
+    client.finish();
+    let mut shown = String::new();
+    reader.read_to_string(&mut shown).unwrap();
+    assert_eq!(shown, format!("--- you are carol; 1 online; !help lists the commands\n{lines}"));
 }
 
 /// Whoever resumes the session elsewhere is not fought.
@@ -368,7 +491,9 @@ fn the_first_line_is_the_name() {
 fn a_signal_ends_in_order() {
     let server = FakeServer::start();
     let mut client = Client::start(&server.address(), &[]);
-    let (mut peer, _) = server.welcome();
+    let (mut peer, name) = server.welcome();
+    client.write("one\n");
+    assert_eq!(peer.echo(&name), "one");
     kill(Pid::from_raw(client.0.id().cast_signed()), Signal::SIGTERM).unwrap();
     peer.expect("!exit");
     peer.close();

@@ -2,7 +2,7 @@
 
 use std::os::unix::process::ExitStatusExt;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::support::fake_server::FakeServer;
 use crate::support::pty::Setup;
@@ -161,7 +161,7 @@ fn unconfirmed_lines_are_an_error() {
     user.press("one\rtwo\r\x04");
     assert_eq!(peer.raw_line(), "one");
     assert_eq!(user.end().code(), Some(1));
-    user.wait_for("2 of your lines were not confirmed");
+    user.wait_for("gotcp: 2 lines were not confirmed");
 }
 
 /// A paste of some lines is sent as it is, none of it a command; of many only after a yes.
@@ -328,6 +328,67 @@ fn signals_give_the_terminal_back() {
     }
 }
 
+/// A terminal that nobody reads keeps no client from ending, nor the server from hearing of it.
+#[test]
+fn a_terminal_that_nobody_reads_keeps_nobody() {
+    let server = FakeServer::start();
+    let mut user = Setup::new(&server.address()).start();
+    let (mut peer, _) = server.welcome();
+    user.wait_for_prompt(PROMPT);
+    user.look_away();
+    peer.send(&"bob: nobody reads this\n".repeat(50_000));
+    thread::sleep(Duration::from_millis(500));
+    user.signal(Signal::SIGTERM);
+    let status = user.end_within(Duration::from_secs(2));
+    assert_eq!(status.signal(), Some(Signal::SIGTERM as i32));
+    peer.expect("!exit");
+}
+
+/// A client that was stopped from outside, and goes on in a terminal that was somebody else's meanwhile, takes it again.
+#[test]
+fn a_stopped_client_comes_back() {
+    let server = FakeServer::start();
+    let mut user = Setup::new(&server.address()).start();
+    let (mut peer, name) = server.welcome();
+    user.press("half");
+    user.wait_for_prompt("You(carol)> half");
+    user.signal(Signal::SIGSTOP);
+    user.take_back();
+    assert!(!user.is_raw());
+    user.signal(Signal::SIGCONT);
+    user.wait("not raw again", crate::support::pty::Terminal::is_raw);
+    user.wait_for_prompt("You(carol)> half");
+    user.press(" and half\r");
+    assert_eq!(peer.echo(&name), "half and half");
+}
+
+/// What is half typed while the name is lost is no name: it is put aside, and comes back under the new name.
+#[test]
+fn a_draft_is_no_name() {
+    let server = FakeServer::start();
+    let mut user = Setup::new(&server.address()).start();
+    let (mut peer, _) = server.welcome();
+    peer.send("bob: hi\n");
+    user.wait_for("bob: hi");
+    user.press("secret words\x1b[D");
+    user.wait_for_prompt("You(carol)> secret words");
+    peer.close();
+    let mut peer = server.accept();
+    peer.send("--- welcome to gotcp: your first line is your name\n");
+    peer.expect("!resume t@8");
+    peer.send("--- error: no such session; your first line is your name\n");
+    peer.expect("carol");
+    peer.send("--- error: the name carol is taken\n");
+    user.wait_for_prompt("Your name:");
+    user.press("zoe\r");
+    peer.expect("zoe");
+    peer.send("--- you are zoe; 2 online; !help lists the commands\n");
+    peer.open_session();
+    user.wait_for_prompt("You(zoe)> secret words");
+    user.press("d\r");
+    peer.expect("secret wordds");
+}
+
 /// When a terminal goes, the kernel says so and the shell says so: the client leaves all the same, at its own pace.
 #[test]
 fn a_hang_up_said_twice_is_one() {
@@ -392,6 +453,30 @@ fn history_outlives_the_session() {
     peer.expect("a needle in here");
     user.wait_for("bob: meanwhile");
     user.wait_for_prompt(PROMPT);
+}
+
+/// Whatever is done with the keys, what is said meanwhile is shown soon: in a search, after Alt and a digit, and in the
+/// middle of a key of several.
+#[test]
+fn no_mode_keeps_messages_back() {
+    for keys in ["\x12need", "\x1b3", "\x18"] {
+        let server = FakeServer::start();
+        let mut user = Setup::new(&server.address()).start();
+        let (mut peer, name) = server.welcome();
+        user.wait_for_prompt(PROMPT);
+        user.press("needle\r");
+        peer.echo(&name);
+        user.wait_for("carol: needle");
+        user.wait_for_prompt(PROMPT);
+        user.press(keys);
+        thread::sleep(Duration::from_millis(300));
+        let sent = Instant::now();
+        peer.send("bob: meanwhile\n");
+        user.wait_for("bob: meanwhile");
+        assert!(sent.elapsed() < Duration::from_secs(2), "{keys:?}: {:?}", sent.elapsed());
+        user.press("\x05\x15hello\r");
+        assert_eq!(peer.echo(&name), "hello", "{keys:?}");
+    }
 }
 
 /// Tab completes names and commands; what is said meanwhile is shown at once, and another Tab goes on.

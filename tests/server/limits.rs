@@ -89,6 +89,25 @@ fn a_delayed_sender_is_heard_to_the_last_line() {
     assert_eq!(left, heard);
 }
 
+/// A line without an end is dropped as it comes, even while its sender has to wait: it is kept nowhere.
+#[test]
+fn an_endless_line_takes_no_memory() {
+    let server = Server::start("--history 0 --rate 1 --burst 5 -q");
+    let bob = server.join("bob");
+    let before = server.memory();
+    let mut stream = bob.stream().try_clone().unwrap();
+    stream.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
+    let part = vec![b'x'; 64 * 1024];
+    let started = Instant::now();
+    let mut sent = 0;
+    // It ends where the server reads no more.
+    while started.elapsed() < Duration::from_secs(3) && stream.write_all(&part).is_ok() {
+        sent += part.len();
+    }
+    let grown = server.memory().saturating_sub(before);
+    assert!(sent > 1_000_000 && grown < 2 * MIB, "{grown} bytes more than before for {sent}");
+}
+
 // ---- Too slow ----
 
 /// A reader that takes nothing for the stall timeout is disconnected; the room is told why, and so is the reader, after

@@ -14,7 +14,7 @@ use std::time::Duration;
 use crate::support::pipe::{Pipe, Wire};
 use crate::support::seeds;
 use fastrand::Rng;
-use gotcp::client::session::{News, Next, Phase, Session};
+use gotcp::client::session::{News, Phase, Session};
 use gotcp::lobby::Lobby;
 use gotcp::lobby::access::AccessLimits;
 use gotcp::lobby::limits::Limits;
@@ -211,19 +211,21 @@ impl World {
         if self.happens(self.chances.type_line) {
             let person = &mut self.people[at];
             let text = format!("<{at}.{}> {}", person.typed.len(), "x".repeat(self.rng.usize(0..60)));
-            person.session.say(text.as_bytes());
+            person.session.say(text.as_bytes(), false);
             person.typed.push(text);
             self.tally.typed += 1;
             // Lines that say the same, and lines that do not come back, must not confuse anybody.
             match self.rng.u8(0..25) {
-                0 => self.people[at].session.say(b"!who"),
-                1 => self.people[at].session.say(b"!nonsense"),
-                2 => self.people[at].session.say(&[b'y'; 300]),
-                3 => self.people[at].session.say(b"!me waves"),
-                4..8 if at != LISTENER && self.people[LISTENER].session.phase() == Phase::Live => self.whisper(at),
+                0 => self.people[at].session.say(b"!who", false),
+                1 => self.people[at].session.say(b"!nonsense", false),
+                2 => self.people[at].session.say(&[b'y'; 300], false),
+                3 => self.people[at].session.say(b"!me waves", false),
+                4..8 if at != LISTENER && self.people[LISTENER].session.status().phase == Phase::Joined => {
+                    self.whisper(at);
+                }
                 8 if at != LISTENER => {
                     let person = &mut self.people[at];
-                    person.session.say(format!("!nick p{at}n{}", person.names).as_bytes());
+                    person.session.say(format!("!nick p{at}n{}", person.names).as_bytes(), false);
                     person.names += 1;
                     self.tally.renames += 1;
                 }
@@ -257,7 +259,7 @@ impl World {
 
     fn whisper(&mut self, at: usize) {
         let person = &mut self.people[at];
-        person.session.say(format!("!msg p{LISTENER} <{at}.{}>", person.whispers).as_bytes());
+        person.session.say(format!("!msg p{LISTENER} <{at}.{}>", person.whispers).as_bytes(), false);
         person.whispers += 1;
         self.tally.whispers += 1;
     }
@@ -559,12 +561,14 @@ impl Person {
             let pipe = line.pipe.borrow();
             !pipe.finished && !pipe.closed && !pipe.refused
         };
-        self.session.name() == name && self.session.phase() == Phase::Live && self.line.as_ref().is_some_and(is_sound)
+        self.session.status().name == name
+            && self.session.status().phase == Phase::Joined
+            && self.line.as_ref().is_some_and(is_sound)
     }
 
     /// Asks how far the server has come, if that is open.
     fn ask(&mut self) {
-        if self.session.phase() == Phase::Live && self.session.unacked().is_unasked() {
+        if self.session.is_ask_due() {
             self.session.ask();
         }
     }
@@ -573,7 +577,7 @@ impl Person {
     fn send(&mut self) -> bool {
         let Some(line) = &mut self.line else { return false };
         let mut any = false;
-        while let Next::Send(text) = self.session.next_to_send() {
+        while let Some(text) = self.session.next_to_send() {
             line.outgoing.extend(text.bytes().chain([b'\n']));
             any = true;
         }

@@ -5,11 +5,12 @@ use std::io::{Read, Write};
 use std::num::NonZeroU16;
 use std::os::fd::OwnedFd;
 use std::process::{Child, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill, killpg};
-use nix::sys::termios::{Termios, tcgetattr};
+use nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
 use nix::unistd::Pid;
 use pty_process::Size;
 use pty_process::blocking::{Command, Pts, open};
@@ -30,6 +31,8 @@ pub struct Terminal {
     _pts: Pts,
     display: Arc<Mutex<Display>>,
     before: Termios,
+    /// Whether anybody looks at what is written.
+    is_read: Arc<AtomicBool>,
 }
 
 /// What the client has drawn.
@@ -106,16 +109,19 @@ impl Setup {
         let size = Arc::new(keys.try_clone().unwrap());
         let parser = vt100::Parser::new(nonzero(self.rows), nonzero(self.columns), SCROLLBACK);
         let display = Arc::new(Mutex::new(Display { parser, raw: Vec::new() }));
-        watch(keys.try_clone().unwrap(), Arc::clone(&display));
-        Terminal { child, keys, size, _pts: pts, display, before }
+        let is_read = Arc::new(AtomicBool::new(true));
+        watch(keys.try_clone().unwrap(), Arc::clone(&display), Arc::clone(&is_read));
+        Terminal { child, keys, size, _pts: pts, display, before, is_read }
     }
 }
 
 /// Draws what the client writes.
-fn watch(mut output: File, display: Arc<Mutex<Display>>) {
+fn watch(mut output: File, display: Arc<Mutex<Display>>, is_read: Arc<AtomicBool>) {
     std::thread::spawn(move || {
         let mut chunk = [0; 8192];
-        while let Ok(count @ 1..) = output.read(&mut chunk) {
+        while is_read.load(Ordering::SeqCst)
+            && let Ok(count @ 1..) = output.read(&mut chunk)
+        {
             let mut display = display.lock().unwrap();
             display.parser.process(&chunk[..count]);
             display.raw.extend_from_slice(&chunk[..count]);
@@ -204,6 +210,16 @@ impl Terminal {
         assert!(status.unwrap().success());
     }
 
+    /// From now on nobody reads what is written, but for what is being read just now.
+    pub fn look_away(&self) {
+        self.is_read.store(false, Ordering::SeqCst);
+    }
+
+    /// Does what a shell does that takes the terminal back.
+    pub fn take_back(&self) {
+        tcsetattr(&self.keys, SetArg::TCSANOW, &self.before).unwrap();
+    }
+
     /// Whether keys come one at a time: a prompt is up.
     pub fn is_raw(&self) -> bool {
         tcgetattr(&self.keys).unwrap() != self.before
@@ -218,9 +234,9 @@ impl Terminal {
         killpg(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGHUP).unwrap();
     }
 
-    /// Waits for the client to end, which must leave the terminal as it was.
-    pub fn end(&mut self) -> ExitStatus {
-        let deadline = Instant::now() + SOON;
+    /// Waits for the client to end, which must leave the modes of the terminal as they were.
+    pub fn end_within(&mut self, limit: Duration) -> ExitStatus {
+        let deadline = Instant::now() + limit;
         let status = loop {
             match self.child.try_wait().unwrap() {
                 Some(status) => break status,
@@ -229,6 +245,12 @@ impl Terminal {
             std::thread::sleep(Duration::from_millis(5));
         };
         assert!(!self.is_raw(), "the terminal is not as it was");
+        status
+    }
+
+    /// Waits for the client to end, which must leave the terminal as it was.
+    pub fn end(&mut self) -> ExitStatus {
+        let status = self.end_within(SOON);
         self.wait("pastes are still bracketed", |user| !user.look(|parser, _| parser.screen().bracketed_paste()));
         status
     }

@@ -92,8 +92,9 @@ impl Prompt {
         let sleeps = Arc::new(AtomicBool::new(false));
         let sleeper = EventHandler::Conditional(Box::new(Sleeper(Arc::clone(&sleeps))));
         editor.bind_sequence(KeyEvent::ctrl('Z'), sleeper);
-        let rung = Arc::clone(&screen);
-        let ringer = thread::Builder::new().name("ringer".into()).spawn(move || rung.ring(printer)).ok()?;
+        let (bell, woken) = (Arc::clone(&screen), Arc::clone(&waker));
+        let ring = move || bell.ring(printer, || woken.wake());
+        let ringer = thread::Builder::new().name("ringer".into()).spawn(ring).ok()?;
         Some(Prompt { editor, screen, waker, ringer, modes, sleeps, history: None, draft: Default::default() })
     }
 
@@ -169,6 +170,11 @@ impl Prompt {
     /// Lets keys be signals and be echoed until the next prompt.
     pub fn rest(&self) {
         self.modes.restore();
+    }
+
+    /// Takes what stands behind the next prompt, and puts another text there: before the cursor, and behind it.
+    pub fn swap_draft(&mut self, other: &mut (String, String)) {
+        std::mem::swap(&mut self.draft, other);
     }
 
     /// Lets a text stand behind the next prompt.

@@ -50,9 +50,10 @@ mod platform {
         }
     }
 
-    /// A terminal that takes no modes is one that has gone.
+    /// Sets them at once: what is not shown yet does not depend on them, and may never be shown. A terminal that takes no
+    /// modes is one that has gone.
     fn set(modes: &Termios) {
-        let _ = tcsetattr(stdin(), SetArg::TCSADRAIN, modes);
+        let _ = tcsetattr(stdin(), SetArg::TCSANOW, modes);
     }
 }
 

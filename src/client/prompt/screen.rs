@@ -35,6 +35,9 @@ const RING: &str = "\x1b[A\n";
 /// How long the end of a ring is waited for that may go to the terminal directly.
 const RING_TIME: Duration = Duration::from_millis(5);
 
+/// How long rustyline may take to draw. In some modes (a search, a key of several) it does not draw at all.
+const DRAWING_TIME: Duration = Duration::from_millis(800);
+
 /// What waits to be shown.
 #[derive(Default)]
 pub struct Screen {
@@ -134,8 +137,9 @@ impl Screen {
         self.changed.notify_all();
     }
 
-    /// Makes rustyline draw when something waits and nobody types. Returns once the screen is closed.
-    pub fn ring(&self, mut printer: impl ExternalPrinter) {
+    /// Makes rustyline draw when something waits and nobody types, and calls `wake` where it does not. Returns once the
+    /// screen is closed.
+    pub fn ring(&self, mut printer: impl ExternalPrinter, wake: impl Fn()) {
         loop {
             let waits = |state: &mut State| match state.prompt {
                 Prompt::Closed(_) => false,
@@ -153,6 +157,11 @@ impl Screen {
             let _ = printer.print(RING.into());
             self.lock().is_ringing = false;
             self.changed.notify_all();
+            let is_awaited = |state: &mut State| state.is_rung && matches!(state.prompt, Prompt::Up);
+            let drawn = self.changed.wait_timeout_while(self.lock(), DRAWING_TIME, is_awaited);
+            if drawn.unwrap_or_else(PoisonError::into_inner).1.timed_out() {
+                wake();
+            }
         }
     }
 
@@ -239,7 +248,8 @@ mod tests {
         assert_eq!(all.lines().count(), MAX_WAITING / 1024 + 1);
     }
 
-    /// The bell-ringer rings once for what waits, again only after the prompt was drawn, and ends with the screen.
+    /// The bell-ringer rings once for what waits, again only after the prompt was drawn, and ends with the screen. It wakes
+    /// a prompt that does not draw.
     #[test]
     fn rings_once_per_drawing() {
         struct Printer(std::sync::mpsc::Sender<String>);
@@ -251,9 +261,10 @@ mod tests {
         }
         let screen = Screen::default();
         let (rung, rings) = std::sync::mpsc::channel();
+        let (woken, wakes) = std::sync::mpsc::channel();
         let second = Duration::from_secs(1);
         std::thread::scope(|scope| {
-            scope.spawn(|| screen.ring(Printer(rung)));
+            scope.spawn(|| screen.ring(Printer(rung), || woken.send(()).unwrap()));
             assert_eq!(screen.draw(), "");
             screen.show("a\n".into());
             screen.show("b\n".into());
@@ -264,7 +275,11 @@ mod tests {
             screen.show("c\n".into());
             assert!(rings.recv_timeout(second / 20).is_err());
             assert_eq!(screen.draw(), "c\n");
+            screen.show("d\n".into());
+            assert_eq!(rings.recv_timeout(10 * second).unwrap(), RING);
+            wakes.recv_timeout(10 * second).unwrap();
             screen.close(Box::new(std::io::sink()));
         });
+        assert!(wakes.try_recv().is_err());
     }
 }

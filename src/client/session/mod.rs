@@ -1,26 +1,17 @@
-//! A conversation as the client sees it: the user's name, what has been read, and what is still to be said. Pure: no
-//! socket, no clock, no randomness of its own.
+//! A conversation as the client sees it: the user's name, what was read, and what is still to be said. Pure: no socket,
+//! no clock, no randomness of its own.
 //!
 //! # A line typed arrives once
 //!
 //! The network may break at any moment; the room still shows every line that was typed once, in order. This rests on two
-//! counts. The client counts the bytes of public lines that it has read: its position. The server counts the lines of
-//! this session that it has heard, and says so when asked (`!session`) and when the client comes back (`!resume`).
+//! counts: the client's of the bytes of public lines that it has read, its position; and the server's of the lines of
+//! this session that it has heard, which it tells when asked (`!session`) and when the client comes back (`!resume`).
+//! A line is kept until the server's count has passed it (see [`unacked`]); after a break, exactly the others are sent
+//! again, from the oldest on. Half a line at a break does not count, in either direction.
 //!
-//! 1. *Nothing is lost.* A line is kept until the server's count has passed it (see [`unacked`]); a position tells the
-//!    server where to go on.
-//! 2. *Nothing is doubled.* After a break, the server says how many lines it has heard, and the client sends the others
-//!    only.
-//! 3. *Order holds*, since a connection's lines are heard in order, and lines are sent again from the oldest on.
-//!
-//! Half a line at a break does not count, in either direction.
-//!
-//! What cannot be promised:
-//!
-//! - *Private lines* have no position: answers and whispers to the user that are under way at a break are lost.
-//! - *A session that cannot be resumed* (the server was started anew): the client joins anew and sends what it does not
-//!   know to be heard. Such a line may have been heard before; it is better said twice than lost.
-//! - *A server of another kind* has no sessions: what is under way at a break may be lost.
+//! What cannot be promised: answers and whispers to the user that are under way at a break are lost, since private lines
+//! have no position. Where a session cannot be resumed (the server was started anew), the client joins anew and sends
+//! what it does not know to be heard: better said twice than lost. A server of another kind has no sessions at all.
 
 pub mod unacked;
 
@@ -32,59 +23,61 @@ use unacked::{ASK, Unacked};
 
 use super::wanted::{Tags, Wanted};
 
-/// The last thing a client says.
-const EXIT: &str = "!exit";
-
 /// Looks like a space, and is none to a server that reads a name.
 const NO_BREAK_SPACE: char = '\u{a0}';
 
+/// How web and SSH servers begin.
+const STRANGERS: [&str; 2] = ["HTTP/", "SSH-"];
+
 /// The user's part of a conversation, over as many connections as it takes.
-///
-/// ```text
-///                              ┌── with a ticket ──> Resuming ── resumed ──────────────────┐
-///                              │                        │ refused                          v
-///   Down ── connected ──> Unknown ── greeted ──> Naming <┘── named ──> Opening ── told ──> Live
-///                              └──── not greeted ────────────────────────────────────────> Plain
-/// ```
-///
-/// From every state a break leads back to `Down`. Lines are sent in `Live` and `Plain` only; before, they wait.
 pub struct Session {
-    phase: Phase,
-    /// The name as the room knows it at this point of what was read.
-    name: String,
+    status: Status,
     wanted: Wanted,
     /// What to send before anything else.
     hello: Option<String>,
-    /// What to come back with: a token, and how far the room was read, in bytes. None where that is not known.
+    /// What to come back with: a token, and how far the room was read, in bytes.
     ticket: Option<(String, u64)>,
     unacked: Unacked,
     leaving: Leaving,
     /// What to leave with.
     farewell: String,
-    /// Whether this was ever in a room.
-    has_joined: bool,
     /// Whether a server of another kind has said anything over this connection.
-    has_heard: bool,
-    /// Why the name cannot be had, while another one has to be found.
-    refused: Option<String>,
+    has_spoken: bool,
+}
+
+/// How things stand.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// Where the conversation is.
+    pub phase: Phase,
+    /// The user's name, as the room knows it at this point of what was read, or will.
+    pub name: String,
+    /// Why another name is needed, if it is.
+    pub refused: Option<String>,
+    /// Whether this was ever in a room.
+    pub has_joined: bool,
 }
 
 /// Where a conversation is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+///
+/// ```text
+///   Down ── connected ──> Unknown ── greeted ──> Naming ── named, or resumed ──> Joined
+///                            └── another kind of server, or none that greets ──> Plain
+/// ```
+///
+/// From everywhere a break leads back to `Down`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Phase {
     /// There is no connection.
+    #[default]
     Down,
     /// Nothing tells yet what kind of server it is.
     Unknown,
-    /// The server has the name, or needs one.
+    /// The server has the name or the ticket, or needs another name.
     Naming,
-    /// The server shows what was missed.
-    Resuming,
-    /// The user is in the room, and has no session yet.
-    Opening,
-    /// The user is in the room.
-    Live,
-    /// The server is of another kind.
+    /// The user is in the room. Lines are sent once there is a ticket.
+    Joined,
+    /// The server is of another kind. Lines are sent as they are.
     Plain,
 }
 
@@ -97,17 +90,6 @@ enum Leaving {
     Now,
     /// It was said.
     Said,
-}
-
-/// What to do with the way out to the server.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Next {
-    /// Send this line.
-    Send(String),
-    /// Nothing to send for now.
-    Wait,
-    /// Nothing more will be sent.
-    Close,
 }
 
 /// What a line from the server is to the user.
@@ -130,7 +112,7 @@ pub enum News {
     Rejoined,
     /// The name cannot be had; another one is needed.
     Refused(String),
-    /// The server does not let the user in, and says why.
+    /// Why the user will not get in, should the server close now.
     Complaint(String),
     /// Another client of this session has taken over; this one has to end.
     Replaced,
@@ -142,17 +124,14 @@ impl Session {
     pub fn new(base: Name, tags: Option<Tags>) -> Session {
         let mut wanted = Wanted::new(base, tags);
         Session {
-            phase: Phase::Down,
-            name: wanted.form(),
+            status: Status { name: wanted.form(), ..Status::default() },
             wanted,
             hello: None,
             ticket: None,
             unacked: Unacked::default(),
             leaving: Leaving::No,
-            farewell: EXIT.into(),
-            has_joined: false,
-            has_heard: false,
-            refused: None,
+            farewell: "!exit".into(),
+            has_spoken: false,
         }
     }
 
@@ -161,31 +140,30 @@ impl Session {
     /// A connection is there. It begins with a name; but with nothing where there is a ticket, which no server of
     /// another kind must see.
     pub fn connected(&mut self) {
-        self.phase = Phase::Unknown;
-        self.has_heard = false;
+        self.status.phase = Phase::Unknown;
+        self.has_spoken = false;
         self.wanted.begin();
-        self.hello = self.ticket.is_none().then(|| self.name.clone());
+        if self.ticket.is_none() {
+            self.join_anew();
+        }
     }
 
     /// The connection is gone. A name that could not be had over it may be free by the next one: the one who had it may
     /// have been the user, a moment before.
     pub fn broke(&mut self) {
-        self.phase = Phase::Down;
-        self.hello = None;
-        self.refused = None;
+        (self.status.phase, self.hello, self.status.refused) = (Phase::Down, None, None);
     }
 
-    /// The server had the time to greet, and has not: it is one of another kind.
+    /// The server had the time to greet, and has not, or says what none of ours says: it is one of another kind.
     pub fn not_greeted(&mut self) -> Option<News> {
-        if self.phase != Phase::Unknown {
+        if self.status.phase != Phase::Unknown {
             return None;
         }
-        if self.ticket.take().is_some() {
-            self.hello = Some(self.name.clone());
+        if self.ticket.is_some() {
+            self.join_anew();
         }
-        self.unacked.begin(0);
-        self.phase = Phase::Plain;
-        self.has_joined.then_some(News::Rejoined)
+        self.status.phase = Phase::Plain;
+        self.status.has_joined.then_some(News::Rejoined)
     }
 
     /// A line has arrived that took `length` bytes on the wire, its end included.
@@ -194,49 +172,64 @@ impl Session {
         if let Received::Private(text) = received {
             return self.told(text);
         }
-        self.has_heard = true;
-        // A server of ours greets before it says anything else.
-        let news = self.not_greeted();
+        let mut news = self.not_greeted();
         self.advance(length as u64);
         if let Received::Public(text) = received
-            && let Some(new) = text.strip_prefix(self.name.as_str()).and_then(|rest| rest.strip_prefix(" is now "))
+            && let Some(new) = text.strip_prefix(&self.status.name).and_then(|rest| rest.strip_prefix(" is now "))
         {
-            new.clone_into(&mut self.name);
+            new.clone_into(&mut self.status.name);
         }
-        self.has_joined |= self.phase == Phase::Plain;
-        Heard { is_shown: true, is_history: self.phase == Phase::Naming, news }
+        let is_plain = self.status.phase == Phase::Plain;
+        if is_plain {
+            self.has_spoken = true;
+            self.unacked.heard_all();
+            // Whoever is in a room is spoken of there.
+            let words = line.trim_start_matches(|c: char| !c.is_alphanumeric());
+            self.status.has_joined |= words.starts_with(&self.status.name);
+            if !self.status.has_joined {
+                news = Some(News::Complaint(format!("not a gotcp server (it says: {line})")));
+            }
+        }
+        let is_stranger = is_plain && STRANGERS.iter().any(|start| line.starts_with(start));
+        let is_history = self.status.phase == Phase::Naming && self.ticket.is_none();
+        Heard { is_shown: !is_stranger, is_history, news }
     }
 
-    /// A line has arrived that was too long to be read. Nobody knows how many bytes it took.
+    /// A line has arrived that was too long to be read. Nobody knows how many bytes it took; should the connection break
+    /// before the server has told, the end of what was said is the place to go on.
     pub fn heard_too_long(&mut self) {
-        self.ticket = None;
+        self.advance(u64::MAX);
         self.unacked.ask();
     }
 
-    /// What to send next.
-    pub fn next_to_send(&mut self) -> Next {
-        if let Some(hello) = self.hello.take() {
-            return Next::Send(hello);
+    /// What to send next, if anything for now.
+    pub fn next_to_send(&mut self) -> Option<String> {
+        if self.hello.is_some() {
+            return self.hello.take();
         }
-        match (self.leaving, self.phase) {
-            (Leaving::Said, _) => return Next::Close,
-            (Leaving::Now, Phase::Unknown) => {
-                self.leaving = Leaving::Said;
-                return Next::Close;
-            }
-            (Leaving::InOrder, Phase::Live) if self.unacked.is_unasked() => self.unacked.ask(),
-            (Leaving::Now, _) | (_, Phase::Plain | Phase::Live) => {}
-            _ => return Next::Wait,
+        let is_plain = self.status.phase == Phase::Plain;
+        let is_open = is_plain || self.status.phase == Phase::Joined && self.ticket.is_some();
+        if self.leaving == Leaving::Now && self.status.phase == Phase::Unknown {
+            self.leaving = Leaving::Said;
         }
-        let line = if self.phase == Phase::Plain { self.next_plain() } else { self.unacked.pop_unsent() };
-        if let Some(line) = line {
-            return Next::Send(line);
+        if self.leaving == Leaving::Said || !is_open && self.leaving != Leaving::Now {
+            return None;
         }
-        if self.leaving == Leaving::No || !self.unacked.is_empty() {
-            return Next::Wait;
+        if self.leaving == Leaving::InOrder && self.is_ask_due() {
+            self.unacked.ask();
+        }
+        let line = if is_plain { self.next_plain() } else { self.unacked.pop_unsent() };
+        if line.is_some() || self.leaving == Leaving::No || !self.unacked.is_empty() {
+            return line;
         }
         self.leaving = Leaving::Said;
-        if self.phase == Phase::Plain { Next::Close } else { Next::Send(std::mem::take(&mut self.farewell)) }
+        (!is_plain).then(|| std::mem::take(&mut self.farewell))
+    }
+
+    /// Whether something was sent, and the server is not asked whether it has heard it.
+    #[must_use]
+    pub fn is_ask_due(&self) -> bool {
+        self.status.phase == Phase::Joined && self.unacked.is_unasked()
     }
 
     /// Asks how many lines the server has heard.
@@ -246,29 +239,24 @@ impl Session {
 
     // ---- What the user does ----
 
-    /// A line was typed.
-    pub fn say(&mut self, line: &[u8]) {
+    /// A line was typed. A `literal` one is text even if it looks like a command.
+    pub fn say(&mut self, line: &[u8], literal: bool) {
         let line = sanitise(line);
-        if Command::parse(&line).is_exit() {
+        if !literal && Command::parse(&line).is_exit() {
             self.farewell = line.trim_ascii().into();
             self.leave();
         } else {
-            self.unacked.push(line.into_owned(), false);
+            self.unacked.push(line.into_owned(), literal);
         }
-    }
-
-    /// A line is to be said as it is, even if it looks like a command.
-    pub fn say_literally(&mut self, line: &[u8]) {
-        self.unacked.push(sanitise(line).into_owned(), true);
     }
 
     /// Another name than the one that cannot be had.
     pub fn choose(&mut self, base: Name) {
         self.wanted.choose(base);
-        self.refused = None;
-        self.name = self.wanted.form();
-        if self.phase == Phase::Naming {
-            self.hello = Some(self.name.clone());
+        self.status.name = self.wanted.form();
+        self.status.refused = None;
+        if self.status.phase == Phase::Naming {
+            self.join_anew();
         }
     }
 
@@ -280,21 +268,15 @@ impl Session {
     /// The user leaves at once.
     pub fn leave_now(&mut self) {
         self.leaving = self.leaving.max(Leaving::Now);
-        self.unacked.clear();
+        self.unacked = Unacked::default();
     }
 
     // ---- How things stand ----
 
-    /// The user's name, as the room knows it or will.
+    /// How things stand.
     #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Where the conversation is.
-    #[must_use]
-    pub fn phase(&self) -> Phase {
-        self.phase
+    pub fn status(&self) -> &Status {
+        &self.status
     }
 
     /// What was typed, and the server is not known to have heard.
@@ -303,34 +285,35 @@ impl Session {
         &self.unacked
     }
 
+    /// Whether the server may still turn out to be of another kind by saying nothing. One that gave us a ticket is not:
+    /// it is only slow.
+    #[must_use]
+    pub fn awaits_greeting(&self) -> bool {
+        self.status.phase == Phase::Unknown && self.ticket.is_none()
+    }
+
     /// Whether the server has something to answer.
     #[must_use]
     pub fn awaits_answer(&self) -> bool {
-        match self.phase {
-            Phase::Down | Phase::Unknown | Phase::Plain => false,
-            Phase::Naming => self.refused.is_none(),
-            Phase::Resuming | Phase::Opening => true,
-            Phase::Live => self.unacked.awaits_answer(),
+        match self.status.phase {
+            Phase::Down | Phase::Plain => false,
+            Phase::Unknown => self.ticket.is_some(),
+            Phase::Naming => self.status.refused.is_none(),
+            Phase::Joined => self.ticket.is_none() || self.unacked.awaits_answer(),
         }
     }
 
-    /// Whether this was ever in a room.
+    /// Whether the user is leaving.
     #[must_use]
-    pub fn has_joined(&self) -> bool {
-        self.has_joined
-    }
-
-    /// Why another name is needed, if it is.
-    #[must_use]
-    pub fn refused(&self) -> Option<&str> {
-        self.refused.as_deref()
+    pub fn is_leaving(&self) -> bool {
+        self.leaving != Leaving::No
     }
 
     /// Whether nothing keeps the user any more: either they leave at once, or they have been in the room and all that they
     /// typed was heard.
     #[must_use]
     pub fn may_go(&self) -> bool {
-        let is_heard = self.has_joined && self.unacked.is_empty();
+        let is_heard = self.status.has_joined && self.unacked.is_empty();
         self.leaving > Leaving::InOrder || self.leaving == Leaving::InOrder && is_heard
     }
 
@@ -346,68 +329,63 @@ impl Session {
         let shown = Heard { is_shown: true, ..Heard::default() };
         let hidden = Heard::default();
         let Some(answer) = Answer::parse(text) else {
-            if matches!(self.phase, Phase::Unknown | Phase::Naming | Phase::Resuming)
+            if matches!(self.status.phase, Phase::Unknown | Phase::Naming)
                 && let Some(error) = text.strip_prefix("error: ")
             {
                 let news = Some(News::Complaint(error.into()));
-                return Heard { is_shown: self.has_joined, news, ..shown };
+                return Heard { is_shown: self.status.has_joined, news, ..shown };
             }
             return shown;
         };
-        match (answer, self.phase) {
-            (Answer::Welcome, Phase::Unknown | Phase::Plain) => self.greeted(),
-            (Answer::Welcome, _) => {}
-            (Answer::Named(name), Phase::Naming) => {
-                name.clone_into(&mut self.name);
-                self.hello = Some(ASK.into());
-                return Heard { news: self.enter(Phase::Opening), ..shown };
-            }
-            (Answer::Session { token, position, heard }, Phase::Opening | Phase::Live) => {
-                self.ticket = Some((token.into(), position));
-                if self.phase == Phase::Live {
-                    return Heard { is_shown: self.unacked.heard(heard), ..hidden };
+        let is_resuming = self.status.phase == Phase::Naming && self.ticket.is_some();
+        match (answer, self.status.phase) {
+            (Answer::Welcome, Phase::Unknown | Phase::Plain) => {
+                self.status.phase = Phase::Naming;
+                if let Some((token, position)) = &self.ticket {
+                    self.hello = Some(format!("!resume {token}@{position}"));
                 }
-                self.unacked.begin(heard);
-                self.phase = Phase::Live;
             }
-            (Answer::Resumed { name, heard }, Phase::Resuming) => {
-                name.clone_into(&mut self.name);
-                self.unacked.resume(heard);
-                if self.ticket.is_none() {
+            (Answer::Welcome, _) => {}
+            (Answer::Resumed { name, heard }, _) if is_resuming => {
+                self.unacked.heard(heard);
+                self.unacked.begin(heard);
+                if self.ticket.as_ref().is_some_and(|(_, position)| *position == u64::MAX) {
                     self.unacked.ask();
                 }
-                self.enter(Phase::Live);
+                self.enter(name);
                 return Heard { news: Some(News::Resumed), ..hidden };
             }
-            (Answer::Missed(bytes), Phase::Resuming) => {
+            (Answer::Missed(bytes), _) if is_resuming => {
                 self.advance(bytes);
                 return shown;
             }
-            (Answer::BadSession, Phase::Resuming) => self.join_anew(),
+            (Answer::BadSession, _) if is_resuming => self.join_anew(),
+            (Answer::Named(name), Phase::Naming) => {
+                self.hello = Some(ASK.into());
+                // What was sent before this greeting came late was said under this name.
+                self.unacked.heard_all();
+                return Heard { news: self.enter(name).then_some(News::Rejoined), ..shown };
+            }
             (Answer::NameTaken(why), Phase::Naming) => match self.wanted.retry() {
                 Some(name) => {
-                    self.name = name;
+                    self.status.name = name;
                     self.join_anew();
                 }
                 None => return self.refuse(why.into()),
             },
             (Answer::BadName(why), Phase::Naming) => {
-                return self.refuse(format!("the name {} will not do: {why}", self.name));
+                return self.refuse(format!("the name {} will not do: {why}", self.status.name));
             }
-            (Answer::ResumedElsewhere, Phase::Opening | Phase::Live) => {
-                return Heard { news: Some(News::Replaced), ..hidden };
+            (Answer::Session { token, position, heard }, Phase::Joined) => {
+                if self.ticket.replace((token.into(), position)).is_some() {
+                    return Heard { is_shown: self.unacked.heard(heard), ..hidden };
+                }
+                self.unacked.begin(heard);
             }
+            (Answer::ResumedElsewhere, Phase::Joined) => return Heard { news: Some(News::Replaced), ..hidden },
             _ => return shown,
         }
         hidden
-    }
-
-    fn greeted(&mut self) {
-        self.phase = Phase::Naming;
-        if let Some((token, position)) = &self.ticket {
-            self.phase = Phase::Resuming;
-            self.hello = Some(format!("!resume {token}@{position}"));
-        }
     }
 
     fn advance(&mut self, bytes: u64) {
@@ -417,29 +395,33 @@ impl Session {
     }
 
     fn refuse(&mut self, why: String) -> Heard {
-        self.refused = Some(why.clone());
+        self.status.refused = Some(why.clone());
         Heard { news: Some(News::Refused(why)), ..Heard::default() }
     }
 
     /// Joins as one who was never here.
     fn join_anew(&mut self) {
         self.ticket = None;
-        self.phase = Phase::Naming;
-        self.hello = Some(self.name.clone());
+        self.hello = Some(self.status.name.clone());
+        self.unacked.begin(0);
     }
 
-    fn enter(&mut self, phase: Phase) -> Option<News> {
-        self.phase = phase;
+    /// The user is in the room. Returns whether they were there before.
+    fn enter(&mut self, name: &str) -> bool {
+        self.status.phase = Phase::Joined;
+        name.clone_into(&mut self.status.name);
         self.wanted.begin();
-        std::mem::replace(&mut self.has_joined, true).then_some(News::Rejoined)
+        std::mem::replace(&mut self.status.has_joined, true)
     }
 
     /// The next line to send to a server of another kind. One of ours that is only slow to greet may still refuse the
     /// name, and takes the next line for another one. So until the server has said anything, what could be a name is
-    /// followed by a space that cannot be in one.
+    /// followed by a space that cannot be in one, and nothing is known to be heard.
     fn next_plain(&mut self) -> Option<String> {
         let mut line = self.unacked.pop_plain()?;
-        if !self.has_heard && Name::parse(line.as_bytes()).is_ok() {
+        if self.has_spoken {
+            self.unacked.heard_all();
+        } else if Name::parse(line.as_bytes()).is_ok() {
             line.push(NO_BREAK_SPACE);
         }
         Some(line)
@@ -459,7 +441,7 @@ mod tests {
     fn carol(typed: &[&str]) -> Session {
         let mut session = Session::new(Name::parse(b"carol").unwrap(), None);
         for line in typed {
-            session.say(line.as_bytes());
+            session.say(line.as_bytes(), false);
         }
         session.connected();
         assert_eq!(sent(&mut session), ["carol"]);
@@ -469,24 +451,23 @@ mod tests {
     /// In the room, with the session `t`, the room read up to 100. The lines are sent.
     fn in_room(typed: &[&str]) -> Session {
         let mut session = carol(typed);
-        hear(&mut session, &[GREETING, NAMED]);
-        assert_eq!(sent(&mut session), [ASK]);
-        hear(&mut session, &["--- session t at 100, 0 heard"]);
-        assert_eq!(sent(&mut session), typed);
+        assert_eq!(exchange(&mut session, &[GREETING, NAMED]), [ASK]);
+        assert_eq!(exchange(&mut session, &["--- session t at 100, 0 heard"]), typed);
         session
     }
 
-    /// Everything there is to send.
     fn sent(session: &mut Session) -> Vec<String> {
-        std::iter::from_fn(|| match session.next_to_send() {
-            Next::Send(line) => Some(line),
-            Next::Wait | Next::Close => None,
-        })
-        .collect()
+        std::iter::from_fn(|| session.next_to_send()).collect()
     }
 
     fn hear(session: &mut Session, lines: &[&str]) -> Vec<Heard> {
         lines.iter().map(|line| session.heard(line, line.len() + 1)).collect()
+    }
+
+    /// What is sent after these lines.
+    fn exchange(session: &mut Session, lines: &[&str]) -> Vec<String> {
+        hear(session, lines);
+        sent(session)
     }
 
     /// What the next connection begins with.
@@ -494,8 +475,7 @@ mod tests {
         session.broke();
         session.connected();
         assert_eq!(session.hello.is_some(), session.ticket.is_none(), "no token before the greeting");
-        hear(session, &[GREETING]);
-        sent(session)
+        exchange(session, &[GREETING])
     }
 
     /// Before the server has said what it is, the name is all that is sent; then nothing before there is a session.
@@ -505,8 +485,7 @@ mod tests {
         let heard = hear(&mut session, &[GREETING, "bob: before", NAMED, "bob: now"]);
         assert_eq!(heard.iter().map(|heard| heard.is_history).collect::<Vec<_>>(), [false, true, false, false]);
         assert_eq!(sent(&mut session), [ASK]);
-        hear(&mut session, &["--- session t at 0, 0 heard"]);
-        assert_eq!(sent(&mut session), ["hello"]);
+        assert_eq!(exchange(&mut session, &["--- session t at 0, 0 heard"]), ["hello"]);
     }
 
     /// A name that cannot be had is chosen anew, or tried again after a break.
@@ -515,12 +494,11 @@ mod tests {
         let away = "--- error: the name carol belongs to someone who is away";
         for line in [TAKEN, away, "--- error: bad name: it is empty"] {
             let mut session = carol(&["hello"]);
-            hear(&mut session, &[GREETING, line]);
-            assert_eq!((sent(&mut session), session.refused().is_some()), (vec![], true));
+            assert_eq!((exchange(&mut session, &[GREETING, line]).len(), session.status.refused.is_some()), (0, true));
             session.choose(Name::parse(b"zoe").unwrap());
-            assert_eq!((sent(&mut session), session.refused()), (vec!["zoe".into()], None));
+            assert_eq!((sent(&mut session), &session.status.refused), (vec!["zoe".into()], &None));
             hear(&mut session, &[line]);
-            assert_eq!((reconnect(&mut session), session.refused()), (vec!["zoe".into()], None));
+            assert_eq!((reconnect(&mut session), &session.status.refused), (vec!["zoe".into()], &None));
         }
     }
 
@@ -537,7 +515,7 @@ mod tests {
     }
 
     /// What was read is counted in public bytes, from where the session was opened, and over what was missed. After a
-    /// line too long to be read, nobody knows the position until the server has told it.
+    /// line too long to be read, the place to go on is the end until the server has told it.
     #[test]
     fn positions_are_counted() {
         let mut session = in_room(&[]);
@@ -546,12 +524,11 @@ mod tests {
         hear(&mut session, &["--- missed 1000 bytes: more than the server keeps", "bob: hi"]);
         assert_eq!(reconnect(&mut session), [format!("!resume t@{}", 121 + 1008)]);
         session.heard_too_long();
-        hear(&mut session, &["--- resumed as carol, 0 heard"]);
-        assert_eq!(sent(&mut session), [ASK]);
+        assert_eq!(exchange(&mut session, &["--- resumed as carol, 0 heard"]), [ASK]);
         assert_eq!(hear(&mut session, &["--- session t at 5000, 1 heard"]), [Heard::default()]);
         assert_eq!(reconnect(&mut session), ["!resume t@5000"]);
         session.heard_too_long();
-        assert_eq!(reconnect(&mut session), ["carol"]);
+        assert_eq!(reconnect(&mut session), [format!("!resume t@{}", u64::MAX)]);
     }
 
     /// What the server has not heard is sent again, be it message, command or whisper, and what was typed meanwhile
@@ -559,11 +536,11 @@ mod tests {
     #[test]
     fn resumes() {
         let mut session = in_room(&["one", "!nick zoe", "!msg bob psst", "!who"]);
-        session.say(b"three");
+        session.say(b"three", false);
         assert_eq!(reconnect(&mut session), ["!resume t@100"]);
         let heard = hear(&mut session, &["carol: one", "--- resumed as zoe, 2 heard"]);
         assert_eq!(heard[1], Heard { news: Some(News::Resumed), ..Heard::default() });
-        assert_eq!((session.name(), session.unacked.len()), ("zoe", 3));
+        assert_eq!((session.status.name.as_str(), session.unacked.len()), ("zoe", 3));
         assert_eq!(sent(&mut session), ["!msg bob psst", "!who", "three"]);
         session.ask();
         assert_eq!(sent(&mut session), [ASK]);
@@ -576,51 +553,74 @@ mod tests {
     fn joins_anew_where_there_is_no_way_back() {
         let mut session = in_room(&["one", "two"]);
         session.ask();
-        assert_eq!(sent(&mut session), [ASK]);
-        hear(&mut session, &["--- session t at 100, 1 heard"]);
+        assert_eq!(exchange(&mut session, &["--- session t at 100, 1 heard"]), [ASK]);
         reconnect(&mut session);
-        hear(&mut session, &[NO_SESSION]);
-        assert_eq!(sent(&mut session), ["carol"]);
+        assert_eq!(exchange(&mut session, &[NO_SESSION]), ["carol"]);
         assert_eq!(hear(&mut session, &[NAMED])[0].news, Some(News::Rejoined));
-        assert_eq!(sent(&mut session), [ASK]);
-        hear(&mut session, &["--- session u at 7, 0 heard"]);
-        assert_eq!(sent(&mut session), ["two"]);
+        assert_eq!(exchange(&mut session, &["--- session u at 7, 0 heard"]), [ASK, "two"]);
     }
 
     /// The client leaves once all was heard, with the user's last words, or at once.
     #[test]
     fn leaves() {
         let mut session = in_room(&["one"]);
-        session.say(b"!EXIT bye");
+        session.say(b"!EXIT bye", false);
         assert_eq!((sent(&mut session), session.may_go()), (vec![ASK.into()], false));
         hear(&mut session, &["carol: one", "--- session t at 110, 2 heard"]);
-        assert_eq!((session.may_go(), sent(&mut session)), (true, vec!["!EXIT bye".into()]));
-        assert_eq!((session.next_to_send(), session.is_over()), (Next::Close, true));
+        assert_eq!((session.may_go(), sent(&mut session), session.is_over()), (true, vec!["!EXIT bye".into()], true));
         for (mut session, expected) in [(in_room(&["one"]), vec!["!exit".to_owned()]), (carol(&["one"]), vec![])] {
             session.leave_now();
             assert_eq!((sent(&mut session), session.is_over()), (expected, true));
         }
     }
 
-    /// A server that does not greet gets what is typed as it is typed, but never a name for a message.
+    /// A server that does not greet gets what is typed as it is typed, but never a name for a message. What it may not
+    /// have heard is sent again over the next connection.
     #[test]
     fn other_servers_are_spoken_to_plainly() {
-        let mut session = carol(&["!who", "secret", "two words"]);
-        session.say_literally(b"!x");
-        session.not_greeted();
-        assert_eq!(sent(&mut session), ["!who", "secret\u{a0}", "two words", "!x"]);
-        assert!(!session.has_joined() && session.unacked.is_empty());
-        hear(&mut session, &["carol: !who"]);
-        session.say(b"secret");
-        assert_eq!(sent(&mut session), ["secret"]);
+        let mut session = carol(&["!who", "secret"]);
+        session.say(b"!x", true);
+        for _ in 0..2 {
+            session.not_greeted();
+            assert_eq!(sent(&mut session), ["!who", "secret\u{a0}", "!x"]);
+            assert_eq!((session.status.has_joined, session.unacked.len()), (false, 3));
+            session.broke();
+            session.connected();
+            assert_eq!(sent(&mut session), ["carol"]);
+        }
+        let complaint = "not a gotcp server (it says: HTTP/1.1 400)".into();
+        let heard = hear(&mut session, &["HTTP/1.1 400", "carol: !who"]);
+        assert_eq!(heard[0], Heard { news: Some(News::Complaint(complaint)), ..Heard::default() });
+        assert_eq!(heard[1], Heard { is_shown: true, ..Heard::default() });
         session.leave();
-        assert_eq!((session.next_to_send(), session.is_over()), (Next::Close, true));
+        assert_eq!((sent(&mut session), session.is_over()), (vec!["!who".into(), "secret".into(), "!x".into()], true));
 
         let mut session = in_room(&["one"]);
         session.broke();
         session.connected();
-        assert_eq!(sent(&mut session), [""; 0], "it may be no server of ours any more");
+        assert_eq!(
+            (sent(&mut session).len(), session.awaits_greeting()),
+            (0, false),
+            "it may be a server of ours, only slow"
+        );
         assert_eq!(hear(&mut session, &["bob: hi"])[0].news, Some(News::Rejoined));
         assert_eq!(sent(&mut session), ["carol", "one"]);
+    }
+
+    /// A server of ours that greets late has taken the lines for what they are if it takes the name, and not otherwise.
+    #[test]
+    fn late_greetings_double_nothing() {
+        for (line, again) in [(NAMED, false), (TAKEN, true)] {
+            let mut session = carol(&["secret"]);
+            session.not_greeted();
+            assert_eq!(sent(&mut session), ["secret\u{a0}"]);
+            hear(&mut session, &[GREETING, line]);
+            if again {
+                session.choose(Name::parse(b"zoe").unwrap());
+                assert_eq!(sent(&mut session), ["zoe"]);
+                hear(&mut session, &["--- you are zoe; 1 online; !help"]);
+            }
+            assert_eq!(exchange(&mut session, &["--- session t at 0, 0 heard"]).contains(&"secret".into()), again);
+        }
     }
 }

@@ -22,104 +22,100 @@ const _: () = assert!(ASK_EVERY < ENOUGH, "a pause ends with an answer, so the q
 ///   acked | sent over this connection | not sent over this connection |
 ///         0                         sent                        lines.len()
 /// ```
-///
-/// Invariant: `sent <= lines.len()`, and `bytes` is what all `lines` take on the wire.
 #[derive(Debug, Default)]
 pub struct Unacked {
     lines: VecDeque<Line>,
     sent: usize,
+    /// What all `lines` take on the wire, about.
     bytes: usize,
     /// How many lines of this session the server is known to have heard.
     acked: u64,
-    /// The number of the last [`ASK`] that was sent.
+    /// The number of the [`ASK`] whose answer is waited for, if above `acked`. Only this line can be `Ours`.
     asked: u64,
-    /// The number of the last one that nobody typed: while it is above `acked`, one of the `lines` is ours.
-    ours: u64,
-    /// Bytes sent since the last [`ASK`].
+    /// Bytes sent since the last [`ASK`]; [`ASK_EVERY`] where it is time for the next one.
     unasked: usize,
-    /// Whether to ask though little has been sent.
-    is_ask_wanted: bool,
 }
 
 #[derive(Debug)]
 struct Line {
     text: String,
-    /// Whether it is text whatever it looks like; otherwise it may be a command.
-    is_literal: bool,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// It may be a command.
+    Typed,
+    /// It is text whatever it looks like.
+    Literal,
+    /// Nobody typed it: an [`ASK`].
+    Ours,
 }
 
 impl Unacked {
-    /// Adds a line, unless it is blank.
-    pub fn push(&mut self, text: String, is_literal: bool) {
+    /// Adds a line, unless it is blank. A `literal` one is text even if it looks like a command.
+    pub fn push(&mut self, text: String, literal: bool) {
         if Command::parse(&text) != Command::Nothing {
-            self.insert(self.lines.len(), Line { text, is_literal });
+            let kind = if literal { Kind::Literal } else { Kind::Typed };
+            self.insert(self.lines.len(), Line { text, kind });
         }
     }
 
     /// The next line to send to a server that counts lines.
     pub fn pop_unsent(&mut self) -> Option<String> {
-        if !self.awaits_answer() && (self.is_ask_wanted || self.unasked >= ASK_EVERY) {
-            self.insert(self.sent, Line { text: ASK.into(), is_literal: false });
-            self.ours = self.acked + self.sent as u64 + 1;
+        if !self.awaits_answer() && self.unasked >= ASK_EVERY {
+            self.insert(self.sent, Line { text: ASK.into(), kind: Kind::Ours });
         }
         let line = self.lines.get(self.sent)?;
         let text = line.on_the_wire();
         self.sent += 1;
         self.unasked += text.len() + 1;
-        if line.asks() {
-            (self.asked, self.unasked, self.is_ask_wanted) = (self.acked + self.sent as u64, 0, false);
+        if line.asks() && !self.awaits_answer() {
+            (self.asked, self.unasked) = (self.acked + self.sent as u64, 0);
         }
         Some(text)
     }
 
     /// The next line to send to any other server, which never says what it has heard.
     pub fn pop_plain(&mut self) -> Option<String> {
-        let line = self.lines.pop_front()?;
-        self.bytes -= line.len();
-        Some(line.text)
+        let text = self.lines.get(self.sent)?.text.clone();
+        self.sent += 1;
+        Some(text)
     }
 
     /// Asks for the count with the next line, unless the answer to such a question is under way.
     pub fn ask(&mut self) {
-        self.is_ask_wanted = true;
+        self.unasked = ASK_EVERY;
     }
 
     /// The server has heard `count` lines of this session. Returns whether it says so because the user asked.
     pub fn heard(&mut self, count: u64) -> bool {
         let news = usize::try_from(count.saturating_sub(self.acked)).unwrap_or(usize::MAX).min(self.sent);
-        let was_typed = count != self.ours && news > 0 && self.lines[news - 1].asks();
+        let was_typed = news > 0 && self.lines[news - 1].kind != Kind::Ours && self.lines[news - 1].asks();
         self.bytes -= self.lines.drain(..news).map(|line| line.len()).sum::<usize>();
         self.sent -= news;
         self.acked += news as u64;
         was_typed
     }
 
-    /// Over a new connection: the server has heard `count` lines of this session, and all others are sent again.
-    pub fn resume(&mut self, count: u64) {
-        self.heard(count);
-        self.begin(count);
+    /// Everything that was sent was heard.
+    pub fn heard_all(&mut self) {
+        self.heard(u64::MAX);
     }
 
-    /// In a new session, of which the server has heard `count` lines, all lines are sent again.
+    /// Over a new connection, the server has heard `count` lines of this session or of a new one: all lines are sent
+    /// again.
     pub fn begin(&mut self, count: u64) {
-        if self.ours > self.acked
-            && let Some(line) = usize::try_from(self.ours - self.acked - 1).ok().and_then(|at| self.lines.remove(at))
-        {
+        if let Some(line) = self.ours().and_then(|at| self.lines.remove(at)) {
             self.bytes -= line.len();
         }
-        (self.sent, self.unasked, self.is_ask_wanted) = (0, 0, false);
-        (self.acked, self.asked, self.ours) = (count, count, count);
-    }
-
-    /// Forgets all lines.
-    pub fn clear(&mut self) {
-        *self = Unacked::default();
+        (self.sent, self.unasked, self.acked, self.asked) = (0, 0, count, count);
     }
 
     /// How many typed lines there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.lines.len() - usize::from(self.ours > self.acked)
+        self.lines.len() - usize::from(self.ours().is_some())
     }
 
     /// Whether there is no line, typed or ours.
@@ -146,6 +142,11 @@ impl Unacked {
         self.bytes >= ENOUGH
     }
 
+    fn ours(&self) -> Option<usize> {
+        let at = usize::try_from(self.asked.checked_sub(self.acked + 1)?).ok()?;
+        self.lines.get(at).is_some_and(|line| line.kind == Kind::Ours).then_some(at)
+    }
+
     fn insert(&mut self, at: usize, line: Line) {
         self.bytes += line.len();
         self.lines.insert(at, line);
@@ -153,19 +154,18 @@ impl Unacked {
 }
 
 impl Line {
-    /// What it takes on the wire, at least.
     fn len(&self) -> usize {
         self.text.len() + 1
     }
 
     fn asks(&self) -> bool {
-        !self.is_literal && Command::parse(&self.text) == Command::Session
+        self.kind != Kind::Literal && Command::parse(&self.text) == Command::Session
     }
 
     /// What a server of ours has to read: text that looks like a command has its first character doubled.
     fn on_the_wire(&self) -> String {
         let is_command = Command::parse(&self.text) != Command::Say(&self.text);
-        let doubled = if self.is_literal && is_command { &self.text[..1] } else { "" };
+        let doubled = if self.kind == Kind::Literal && is_command { &self.text[..1] } else { "" };
         format!("{doubled}{}", self.text)
     }
 }
@@ -174,10 +174,10 @@ impl Line {
 mod tests {
     use super::*;
 
-    fn typed(lines: &[&str], is_literal: bool) -> Unacked {
+    fn typed(lines: &[&str], literal: bool) -> Unacked {
         let mut unacked = Unacked::default();
-        for line in lines {
-            unacked.push((*line).into(), is_literal);
+        for &line in lines {
+            unacked.push(line.into(), literal);
         }
         unacked
     }
@@ -186,22 +186,21 @@ mod tests {
         std::iter::from_fn(|| unacked.pop_unsent()).collect()
     }
 
-    /// What the server has heard goes; after a break the rest is sent again, without our own question. What was heard
-    /// stays heard, though the server may lose count; and it never hears what was not sent.
+    /// What the server has heard goes; after a break the rest is sent again, without our own question. It never hears
+    /// what was not sent.
     #[test]
     fn what_was_not_heard_is_sent_again() {
-        let mut unacked = typed(&["a", "!who", "a"], false);
+        let mut unacked = typed(&["a", "!who", "b"], false);
         send_all(&mut unacked);
         unacked.ask();
         assert_eq!(send_all(&mut unacked), [ASK]);
         assert_eq!((unacked.heard(1), unacked.len()), (false, 2));
-        unacked.resume(2);
-        assert_eq!((send_all(&mut unacked), unacked.len()), (vec!["a".into()], 1));
-        unacked.resume(0);
-        assert_eq!(send_all(&mut unacked), ["a"]);
-        unacked.push("b".into(), false);
-        unacked.heard(u64::MAX);
-        assert_eq!((send_all(&mut unacked), unacked.acked, unacked.bytes), (vec!["b".into()], 1, 2));
+        unacked.heard(2);
+        unacked.begin(2);
+        assert_eq!((send_all(&mut unacked), unacked.len()), (vec!["b".into()], 1));
+        unacked.push("c".into(), false);
+        unacked.heard_all();
+        assert_eq!((send_all(&mut unacked), unacked.acked, unacked.bytes), (vec!["c".into()], 3, 2));
     }
 
     /// However much is sent, a question is never far behind, and there is one at a time.
@@ -224,7 +223,7 @@ mod tests {
         assert!(unacked.heard(1));
         unacked.ask();
         unacked.push(ASK.into(), false);
-        assert_eq!(send_all(&mut unacked), [ASK, ASK]);
+        assert_eq!((send_all(&mut unacked), unacked.len()), (vec![ASK.into(), ASK.into()], 1));
         assert!(!unacked.heard(2) && unacked.heard(3));
     }
 
