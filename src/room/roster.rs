@@ -97,7 +97,7 @@ pub enum Claimed {
 ///             add                        retire
 ///   (nobody) ─────> Here / Away, in `names` ─────> Gone, in `past` and, for as long as the name is theirs, in `reserved`
 ///                        ^    remove: forgotten      │
-///                        └──────── revive ───────────┘
+///                        └─────── seat_anew ─────────┘
 /// ```
 ///
 /// Invariant: each look is in one of `names` and `reserved` at most, and leads to the person whose name has it. So no
@@ -219,16 +219,27 @@ impl Roster {
         self.sessions.insert(id, key);
     }
 
-    /// Gives someone in the room a new seat, for a connection from `place`.
-    pub fn seat_anew(&mut self, key: PersonKey, place: Place) -> Seat {
+    /// Gives someone a new seat, for a connection from `place`. Whoever has gone is in the room again. `None`, and nothing
+    /// is changed, if they have gone and someone else has the name by now.
+    pub fn seat_anew(&mut self, key: PersonKey, place: Place) -> Option<Seat> {
+        let person = self.person(key);
+        if let Presence::Gone { .. } = person.presence {
+            let look = person.name.look();
+            let reserved_for = self.reserved.get(&look);
+            if self.names.contains_key(&look) || reserved_for.is_some_and(|&owner| owner != key) {
+                return None;
+            }
+            self.leave_past(key);
+            self.reserved.remove(&look);
+            self.names.insert(look, key);
+        } else {
+            self.leave_place(person.place);
+        }
         let number = self.next_seat();
         let person = &mut self.people[key.index()];
-        person.seat = number;
-        person.presence = Presence::Here;
-        let before = std::mem::replace(&mut person.place, place);
-        self.leave_place(before);
+        (person.seat, person.presence, person.place) = (number, Presence::Here, place);
         self.places.entry(place).or_default().present += 1;
-        Seat { person: key, number }
+        Some(Seat { person: key, number })
     }
 
     /// Someone leaves the room and can come back: the session is remembered, and the name is reserved.
@@ -254,22 +265,6 @@ impl Roster {
         if let Some(oldest) = of_this_place.or(of_all) {
             self.forget(self.past[&oldest]);
         }
-    }
-
-    /// Puts someone who has gone back into the room. Returns false, and does nothing, if someone else has the name by
-    /// now.
-    pub fn revive(&mut self, key: PersonKey) -> bool {
-        let look = self.person(key).name.look();
-        let reserved_for = self.reserved.get(&look);
-        if self.names.contains_key(&look) || reserved_for.is_some_and(|&owner| owner != key) {
-            return false;
-        }
-        self.leave_past(key);
-        self.reserved.remove(&look);
-        self.names.insert(look, key);
-        self.people[key.index()].presence = Presence::Away { back_by: Duration::ZERO };
-        self.places.entry(self.person(key).place).or_default().present += 1;
-        true
     }
 
     /// Someone leaves the room for good.
@@ -440,10 +435,9 @@ mod tests {
         assert_eq!(roster.claimed(&name("Carol"), NOW), Some((Claimed::Reserved, carol)));
         assert_eq!(roster.claimed(&name("Carol"), NOW + HOUR), None);
         let other = roster.add(name("Carol"), HERE).person;
-        assert!(!roster.revive(carol), "the name is someone else's");
+        assert_eq!(roster.seat_anew(carol, HERE), None, "the name is someone else's");
         roster.remove(other);
-        assert!(roster.revive(carol));
-        roster.seat_anew(carol, HERE);
+        assert!(roster.seat_anew(carol, HERE).is_some());
         roster.check();
 
         let silent = roster.add(name("silent"), HERE).person;
@@ -478,7 +472,7 @@ mod tests {
         let bob = roster.add(name("bob"), HERE).person;
         roster.add(name("eve"), HERE);
         assert_eq!((roster.present_from(HERE), roster.present_from(other)), (2, 0));
-        roster.seat_anew(bob, other);
+        assert!(roster.seat_anew(bob, other).is_some());
         assert_eq!((roster.present_from(HERE), roster.present_from(other)), (1, 1));
         roster.remove(bob);
         assert_eq!((roster.present_from(other), roster.online()), (0, 1));
