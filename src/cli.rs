@@ -33,7 +33,7 @@ pub struct Cli {
 /// The two halves of the chat.
 #[derive(Debug, Subcommand)]
 pub enum Half {
-    /// Hold the room: everyone who connects hears every line, in one order
+    /// Run a room: everyone who connects reads every line, in one order
     Server(ServerArgs),
     /// Join a room and talk
     Client(ClientArgs),
