@@ -33,7 +33,7 @@ pub struct Cli {
 /// The two halves of the chat.
 #[derive(Debug, Subcommand)]
 pub enum Half {
-    /// Hold the room: everyone who connects hears every line, in one order
+    /// Run a room: everyone who connects reads every line, in one order
     Server(ServerArgs),
     /// Join a room and talk
     Client(ClientArgs),
@@ -131,7 +131,7 @@ pub struct ClientArgs {
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = When::Auto)]
     pub color: When,
 
-    /// Say only by the exit code whether a server answers there, without joining
+    /// Exit with 0 if a server answers there, without joining
     #[arg(long)]
     pub probe: bool,
 }

@@ -12,8 +12,8 @@
 //! - *A fair reader is waited for.* Beyond `high` those who fill the log wait for it. Someone who says a line now and
 //!   then does not notice: everybody may still say 4 KiB a second, out of what is left up to `evict`. So a fair reader
 //!   never gets that far.
-//! - *Any other reader is not waited for*, once it has had its 5 s. It costs nobody anything. Beyond `evict`, or once
-//!   it has taken nothing for the stall timeout, it is disconnected, between two lines.
+//! - *Any other reader is not waited for*, once its first 5 s are over. It costs nobody anything. Beyond `evict`, or
+//!   once it has taken nothing for the stall timeout, it is disconnected, between two lines.
 //!
 //! A turn appends at most a quarter of the scrollback. So the line that a reader is in the middle of is still there at
 //! the end of the turn in which it fell behind `evict`.
@@ -222,8 +222,8 @@ mod tests {
 
     const NOW: Duration = Duration::from_secs(7);
 
-    /// A reader that takes nothing is fair for some seconds only; every 64 KiB that it takes make that a second longer, up to
-    /// a limit.
+    /// A reader that takes nothing is fair for some seconds only; every 64 KiB that it takes make that a second longer,
+    /// up to a limit.
     #[test]
     fn knows_a_fair_reader() {
         let mut blocked = Blocked::new(NOW);

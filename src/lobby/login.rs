@@ -120,7 +120,8 @@ impl Lobby {
         self.charge(id, JOIN_COST - 1, now);
 
         let end = joined.as_ref().map_or(self.room.scrollback().end(), |span| span.start);
-        let from = self.place_to_resume(position, end);
+        let since = self.room.roster().person(seat.person).since;
+        let from = self.place_to_resume(position.max(since), end);
         self.seat(id, seat, from);
         if from > position {
             self.tell_at(id, from, Private::Missed { bytes: from - position });

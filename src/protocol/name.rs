@@ -103,7 +103,8 @@ impl fmt::Display for Name {
 /// What a name looks like: two names are alike exactly if their looks are equal.
 ///
 /// Two characters are alike if Unicode lists them as confusable (TR 39, section 4), or if they are the two cases of one
-/// letter; and so on from character to character: Cyrillic `Б`, `б`, and the digit 6, which looks like `б`, have one look.
+/// letter; and so on from character to character: Cyrillic `Б`, `б`, and the digit 6, which looks like `б`, have one
+/// look.
 ///
 /// There is one exception. If the two cases of a letter look like two ordinary letters that differ, the confusables
 /// count, and the cases do not: Greek `Ν` looks like n and `ν` like v, and n and v are not alike. Ordinary letters are
@@ -112,8 +113,8 @@ impl fmt::Display for Name {
 ///
 /// Of ASCII these are alike: the two cases of each letter, `i l 1 |`, `o 0`, and `m` and `rn`.
 ///
-/// `_ - . #` are their own looks, and marks stay with their letters: the look of `carol#77a1f0` is that of `carol`, `#`,
-/// and that of `77a1f0`.
+/// `_ - . #` are their own looks, and marks stay with their letters: the look of `carol#77a1f0` is that of `carol`,
+/// `#`, and that of `77a1f0`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Look(CompactString);
 
@@ -194,8 +195,9 @@ fn check_marks(text: &str) -> Result<(), BadName> {
 /// Looks of one case of a letter, as a character and a mark if it has one, and the look of the other case that takes
 /// their place.
 ///
-/// These are all cases where nothing but that letter has the look, apart from characters that Unicode advises against in
-/// identifiers (TR 39, `Identifier_Status`): so no two ordinary letters fall together by it. A test derives the list.
+/// These are all cases where nothing but that letter has the look, apart from characters that Unicode advises against
+/// in identifiers (TR 39, `Identifier_Status`): so no two ordinary letters fall together by it. A test derives the
+/// list.
 const CASES: [(char, Option<char>, &str); 17] = [
     ('b', Some('\u{304}'), "6"),
     ('b', Some('\u{314}'), "'b"),
@@ -269,7 +271,8 @@ fn fold_char(c: char) -> char {
     match c.to_ascii_lowercase() {
         'i' | '1' | '|' | 'ʟ' => 'l',
         '0' => 'o',
-        // Small letters drawn as small capitals, mostly Cyrillic, and two more letters whose cases would have two looks.
+        // Small letters drawn as small capitals, mostly Cyrillic, and two more letters whose cases would have two
+        // looks.
         'ᴀ' => 'a',
         'ʙ' => 'b',
         'ᴅ' => 'd',

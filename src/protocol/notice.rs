@@ -109,14 +109,14 @@ pub enum Private<'a> {
         token: &'a str,
         /// The position of this answer, in bytes.
         position: u64,
-        /// How many lines of the session have been dealt with.
+        /// How many lines of the session have been processed.
         heard: u64,
     },
     /// The end of what was missed.
     Resumed {
         /// What the session's owner is called by now.
         name: &'a str,
-        /// How many lines of the session have been dealt with.
+        /// How many lines of the session have been processed.
         heard: u64,
     },
     /// Part of what was missed is gone.

@@ -81,7 +81,7 @@ impl Room {
             Some((Claimed::Reserved, _)) => Outcome::NameReserved,
             None => {
                 let span = self.append(&Public::Joined(name.as_str()));
-                Outcome::Joined(self.roster.add(name, place), span)
+                Outcome::Joined(self.roster.add(name, place, span.start), span)
             }
         }
     }
@@ -91,10 +91,7 @@ impl Room {
         let person = self.roster.person(key);
         let before = Seat { person: key, number: person.seat };
         let was = person.presence;
-        if matches!(was, Presence::Gone { .. }) && !self.roster.revive(key) {
-            return Outcome::NoSuchSession;
-        }
-        let seat = self.roster.seat_anew(key, place);
+        let Some(seat) = self.roster.seat_anew(key, place) else { return Outcome::NoSuchSession };
         let person = self.roster.person(key);
         let heard = person.session.as_ref().map_or(0, |session| session.heard);
         let name = person.name.clone();

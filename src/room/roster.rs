@@ -35,6 +35,8 @@ pub struct Person {
     pub name: Name,
     /// Where they came from last.
     pub place: Place,
+    /// Where the room read that they joined: nobody reads what was said before, but for the history.
+    pub since: u64,
     /// The number of the latest seat.
     pub seat: u64,
     /// Whether they are in the room.
@@ -65,7 +67,7 @@ pub enum Presence {
 pub struct Session {
     /// What tells it from others.
     pub id: SessionId,
-    /// How many lines of it have been dealt with.
+    /// How many lines of it have been processed.
     pub heard: u64,
     /// Until when the name is reserved for its owner once they are gone.
     pub reserved_until: Duration,
@@ -97,11 +99,11 @@ pub enum Claimed {
 ///             add                        retire
 ///   (nobody) ─────> Here / Away, in `names` ─────> Gone, in `past` and, for as long as the name is theirs, in `reserved`
 ///                        ^    remove: forgotten      │
-///                        └──────── revive ───────────┘
+///                        └─────── seat_anew ─────────┘
 /// ```
 ///
-/// Invariant: each look is in one of `names` and `reserved` at most, and leads to the person whose name has it. So no two
-/// people have names that look alike. [`Roster::check`] asserts it.
+/// Invariant: each look is in one of `names` and `reserved` at most, and leads to the person whose name has it. So no
+/// two people have names that look alike. [`Roster::check`] asserts it.
 ///
 /// Nothing here depends on the order in which a `HashMap` happens to have its entries.
 #[derive(Debug, Default)]
@@ -191,11 +193,11 @@ impl Roster {
     }
 
     /// Takes someone in under a name that nobody has. A reservation of it that has expired ends here.
-    pub fn add(&mut self, name: Name, place: Place) -> Seat {
+    pub fn add(&mut self, name: Name, place: Place, since: u64) -> Seat {
         let look = name.look();
         self.reserved.remove(&look);
         let number = self.next_seat();
-        let person = Person { name, place, seat: number, presence: Presence::Here, session: None };
+        let person = Person { name, place, since, seat: number, presence: Presence::Here, session: None };
         let person = PersonKey::new(self.people.insert(person));
         self.names.insert(look, person);
         self.places.entry(place).or_default().present += 1;
@@ -219,16 +221,27 @@ impl Roster {
         self.sessions.insert(id, key);
     }
 
-    /// Gives someone in the room a new seat, for a connection from `place`.
-    pub fn seat_anew(&mut self, key: PersonKey, place: Place) -> Seat {
+    /// Gives someone a new seat, for a connection from `place`. Whoever has gone is in the room again. `None`, and nothing
+    /// is changed, if they have gone and someone else has the name by now.
+    pub fn seat_anew(&mut self, key: PersonKey, place: Place) -> Option<Seat> {
+        let person = self.person(key);
+        if let Presence::Gone { .. } = person.presence {
+            let look = person.name.look();
+            let reserved_for = self.reserved.get(&look);
+            if self.names.contains_key(&look) || reserved_for.is_some_and(|&owner| owner != key) {
+                return None;
+            }
+            self.leave_past(key);
+            self.reserved.remove(&look);
+            self.names.insert(look, key);
+        } else {
+            self.leave_place(person.place);
+        }
         let number = self.next_seat();
         let person = &mut self.people[key.index()];
-        person.seat = number;
-        person.presence = Presence::Here;
-        let before = std::mem::replace(&mut person.place, place);
-        self.leave_place(before);
+        (person.seat, person.presence, person.place) = (number, Presence::Here, place);
         self.places.entry(place).or_default().present += 1;
-        Seat { person: key, number }
+        Some(Seat { person: key, number })
     }
 
     /// Someone leaves the room and can come back: the session is remembered, and the name is reserved.
@@ -254,22 +267,6 @@ impl Roster {
         if let Some(oldest) = of_this_place.or(of_all) {
             self.forget(self.past[&oldest]);
         }
-    }
-
-    /// Puts someone who has gone back into the room. Returns false, and does nothing, if someone else has the name by
-    /// now.
-    pub fn revive(&mut self, key: PersonKey) -> bool {
-        let look = self.person(key).name.look();
-        let reserved_for = self.reserved.get(&look);
-        if self.names.contains_key(&look) || reserved_for.is_some_and(|&owner| owner != key) {
-            return false;
-        }
-        self.leave_past(key);
-        self.reserved.remove(&look);
-        self.names.insert(look, key);
-        self.people[key.index()].presence = Presence::Away { back_by: Duration::ZERO };
-        self.places.entry(self.person(key).place).or_default().present += 1;
-        true
     }
 
     /// Someone leaves the room for good.
@@ -386,7 +383,7 @@ mod tests {
 
     /// Someone called `text` who was here with the session `number`, and has gone.
     fn retired(roster: &mut Roster, text: &str, number: u128, place: Place) -> PersonKey {
-        let key = roster.add(name(text), place).person;
+        let key = roster.add(name(text), place, 0).person;
         roster.open_session(key, id(number));
         let session = roster.people[key.index()].session.as_mut().unwrap();
         (session.heard, session.reserved_until) = (1, NOW + HOUR);
@@ -399,9 +396,9 @@ mod tests {
     #[test]
     fn finds_whom_a_name_stands_for() {
         let mut roster = Roster::default();
-        let carol = roster.add(name("carol#0b9189"), HERE).person;
-        let bob = roster.add(name("bob#77a1f0"), HERE).person;
-        let other = roster.add(name("Bob#123456"), HERE).person;
+        let carol = roster.add(name("carol#0b9189"), HERE, 0).person;
+        let bob = roster.add(name("bob#77a1f0"), HERE, 0).person;
+        let other = roster.add(name("Bob#123456"), HERE, 0).person;
         for (typed, found) in [
             ("carol#0b9189", Found::Person(carol)),
             ("CAROL#0B9189", Found::Person(carol)),
@@ -421,7 +418,7 @@ mod tests {
             (old, roster.find("bob"), roster.find("rob")),
             (name("bob#77a1f0"), Found::Nobody, Found::Person(bob))
         );
-        let alice = roster.add(name("AIice#1"), HERE).person;
+        let alice = roster.add(name("AIice#1"), HERE, 0).person;
         for typed in ["alice", "Alice", "AIice", "a1ice"] {
             assert_eq!(roster.find(typed), Found::Person(alice), "{typed}");
         }
@@ -433,20 +430,19 @@ mod tests {
     #[test]
     fn names_are_taken_then_reserved_then_free() {
         let mut roster = Roster::default();
-        let carol = roster.add(name("carol"), HERE).person;
+        let carol = roster.add(name("carol"), HERE, 0).person;
         assert_eq!(roster.claimed(&name("CAROL"), NOW), Some((Claimed::Taken, carol)));
         roster.remove(carol);
         let carol = retired(&mut roster, "carol", 7, HERE);
         assert_eq!(roster.claimed(&name("Carol"), NOW), Some((Claimed::Reserved, carol)));
         assert_eq!(roster.claimed(&name("Carol"), NOW + HOUR), None);
-        let other = roster.add(name("Carol"), HERE).person;
-        assert!(!roster.revive(carol), "the name is someone else's");
+        let other = roster.add(name("Carol"), HERE, 0).person;
+        assert_eq!(roster.seat_anew(carol, HERE), None, "the name is someone else's");
         roster.remove(other);
-        assert!(roster.revive(carol));
-        roster.seat_anew(carol, HERE);
+        assert!(roster.seat_anew(carol, HERE).is_some());
         roster.check();
 
-        let silent = roster.add(name("silent"), HERE).person;
+        let silent = roster.add(name("silent"), HERE, 0).person;
         roster.open_session(silent, id(8));
         roster.retire(silent, NOW);
         assert_eq!(roster.claimed(&name("silent"), NOW), None);
@@ -460,7 +456,7 @@ mod tests {
         let (mut roster, other) = (Roster::default(), Place::of([192, 0, 2, 1].into()));
         retired(&mut roster, "honest", 1, other);
         for number in 0..2 * PAST_SESSIONS_PER_PLACE {
-            let key = roster.add(name(&format!("m{number}")), HERE).person;
+            let key = roster.add(name(&format!("m{number}")), HERE, 0).person;
             roster.open_session(key, id(1000 + number as u128));
             roster.retire(key, NOW);
         }
@@ -475,10 +471,10 @@ mod tests {
     #[test]
     fn people_are_counted_by_place() {
         let (mut roster, other) = (Roster::default(), Place::of([192, 0, 2, 1].into()));
-        let bob = roster.add(name("bob"), HERE).person;
-        roster.add(name("eve"), HERE);
+        let bob = roster.add(name("bob"), HERE, 0).person;
+        roster.add(name("eve"), HERE, 0);
         assert_eq!((roster.present_from(HERE), roster.present_from(other)), (2, 0));
-        roster.seat_anew(bob, other);
+        assert!(roster.seat_anew(bob, other).is_some());
         assert_eq!((roster.present_from(HERE), roster.present_from(other)), (1, 1));
         roster.remove(bob);
         assert_eq!((roster.present_from(other), roster.online()), (0, 1));

@@ -23,8 +23,8 @@ const REUNION: Duration = Duration::from_secs(90);
 /// Time for anything else.
 const SOON: Duration = Duration::from_secs(60);
 
-/// With nothing but the scripts and an engine, people chat from containers, from this machine and with plain TCP; what
-/// goes wrong is told in one line; and in the end nothing is left.
+/// With nothing but the scripts and an engine, people chat from containers, from this machine and with plain TCP;
+/// errors are reported in one line; and in the end nothing is left.
 #[test]
 fn people_chat_in_containers() {
     let Some(engine) = env::var("GOTCP_TEST_CONTAINERS").ok().filter(|engine| !engine.is_empty()) else {
@@ -60,7 +60,7 @@ fn people_chat_in_containers() {
     runs_without_the_scripts(&stage);
 }
 
-/// Whatever is in the way is told in one line, and nothing half made stays.
+/// Every obstacle is reported in one line, and nothing half finished stays.
 fn obstacles(stage: &Stage, port: u16) {
     let taken = free_port();
     let holder = TcpListener::bind(("0.0.0.0", taken)).expect("the port");
@@ -264,7 +264,7 @@ fn free_port() -> u16 {
     TcpListener::bind(("0.0.0.0", 0)).and_then(|socket| socket.local_addr()).expect("a port").port()
 }
 
-/// The engine, with a copy of the sources to build from, and what is to be removed in the end.
+/// The engine, a copy of the sources to build from, and what is to be removed in the end.
 struct Stage {
     engine: String,
     sources: TempDir,
@@ -336,7 +336,7 @@ impl Stage {
         }
     }
 
-    /// Holds the script to an exit code that is not 0, and to a last line that says this.
+    /// Checks that the script fails, and that its last line contains this.
     fn refuses(&self, args: &[&str], err: &str) {
         let outcome = self.script(args);
         assert!(outcome.err.lines().last().unwrap_or_default().contains(err), "{args:?}: {outcome:?}");

@@ -1,4 +1,4 @@
-//! The container scripts: what they ask of an engine, and what comes of it on a real one.
+//! The container scripts: which commands they give an engine, and what happens on a real one.
 #![cfg(unix)]
 
 mod engine;

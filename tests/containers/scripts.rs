@@ -96,7 +96,7 @@ impl Case<'_> {
         let mut child = Command::new(interpreter)
             .arg(here.join(script))
             .args(self.args)
-            // From another folder, and without a real engine in reach.
+            // From another folder, and without a real engine in the path.
             .current_dir(&bin)
             .env_clear()
             .env("PATH", bin.path())
@@ -136,7 +136,7 @@ impl Case<'_> {
         Outcome { code: status.code().expect("an exit code"), out: plain(&out), err, changes }
     }
 
-    /// An engine that writes down its commands and answers as it is told, with a needless warning before.
+    /// An engine that records its commands and answers as the test says, after a warning that does not matter.
     fn engine(&self, log: &Path) -> String {
         let mut script = format!("printf '%s\\n' \"$*\" >> '{}'\n", log.display());
         script += "case $* in build* | run\\ --rm*) ;; *) echo 'warning: Error in some settings file' >&2 ;; esac\n";
@@ -204,7 +204,7 @@ fn server_takes_options() {
     does(&case(&args, &nothing), RUNS, &[BUILD_STAGE, BUILD, PRUNE, MAKE_NETWORK, &start]);
 }
 
-/// A client joins the server that is running, whatever its address, and is told the local time zone: so far east of
+/// A client joins the server that is running, whatever its address, and is told the local time zone: an offset east of
 /// UTC, which POSIX writes with a minus.
 #[test]
 fn client_joins_the_server() {
@@ -296,7 +296,7 @@ fn podman_does_as_well() {
     assert_eq!(Case { args: &["server", "--engine=podman"], ..both }.run().changes[0], stage);
 }
 
-/// Whatever is in the way is told in one line, and nothing that was created for it stays.
+/// Every obstacle is reported in one line, and nothing that was created before stays.
 #[test]
 fn failures_are_one_line_and_leave_nothing() {
     let server: &[&str] = &["server"];
@@ -333,7 +333,7 @@ fn failures_are_one_line_and_leave_nothing() {
     refuses(&case(server, &silent), 1, "the server does not answer: gotcp: cannot listen", &undone);
 }
 
-/// Wrong usage is told in one line, before the engine is asked for anything.
+/// Wrong usage is reported in one line, before the engine is asked for anything.
 #[test]
 fn wrong_usage_is_one_line() {
     let wrong: &[(&[&str], &str)] = &[

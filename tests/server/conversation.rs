@@ -13,7 +13,7 @@ use nix::sys::signal::Signal;
 
 // ---- Coming, talking, going ----
 
-/// Whoever comes is greeted, everyone is told of it and of what is said, the one who says it included.
+/// A newcomer is greeted; everyone is told of it and of what is said, the sender included.
 #[test]
 fn everyone_hears_everything() {
     let server = Server::start("");
@@ -101,7 +101,7 @@ fn look_alikes_are_taken() {
     third.expect_all([WELCOME, "--- error: the name IsabeIIa is taken"]);
 }
 
-/// Nothing that a terminal would obey gets through, and nothing that is harmless is changed.
+/// No control character gets through, and harmless text is not changed.
 #[test]
 fn text_is_made_harmless() {
     let server = Server::start("--history 0");
@@ -138,7 +138,7 @@ fn lines_end_where_they_should() {
     peer.expect("*** bob joined");
     peer.send("one\r\ntwo\rstill two\n\n\r\n \t \n  three \n");
     peer.expect_all(["bob: one", "bob: two\u{fffd}still two", "bob:   three "]);
-    // However the bytes are cut on the way.
+    // However the bytes are split on the way.
     for byte in "안녕\r\n".bytes() {
         peer.send([byte]);
         thread::sleep(Duration::from_millis(2));
@@ -159,7 +159,7 @@ fn an_over_long_line_is_dropped() {
     bob.expect(told);
     bob.say("still here");
     bob.expect("bob: still here");
-    // Told before the line has ended; what is left of it is no line of its own.
+    // The sender is told before the line has ended; the rest of it is not a line of its own.
     bob.send("z".repeat(100_000));
     bob.expect(told);
     bob.send("z".repeat(100_000));
@@ -168,7 +168,7 @@ fn an_over_long_line_is_dropped() {
     bob.expect("bob: and now");
 }
 
-/// What comes in one packet with the name is heard, every line of it.
+/// Lines in the same packet as the name are processed, all of them.
 #[test]
 fn lines_sent_with_the_name_are_heard() {
     let server = Server::start("--history 0");
@@ -185,7 +185,7 @@ fn lines_sent_with_the_name_are_heard() {
     assert_eq!(bob.rest(), all);
 }
 
-/// The last line counts though no LF ends it, and it may be the name.
+/// The last line counts even without a LF, and it may be the name.
 #[test]
 fn a_last_line_needs_no_end() {
     let server = Server::start("--history 0");
@@ -202,7 +202,8 @@ fn a_last_line_needs_no_end() {
     alice.expect_all(["*** carol joined", "*** carol left"]);
 }
 
-/// The end of input is a half-close: all that the client sent is delivered to everyone, and all it is owed to it.
+/// The end of input is a half-close: everything that the client sent is delivered, and so is everything that it has
+/// still to be sent.
 #[test]
 fn a_half_close_loses_nothing() {
     const LINES: usize = 20_000;
@@ -230,8 +231,8 @@ fn a_half_close_loses_nothing() {
     }
 }
 
-/// Whoever leaves with more sent than anyone will hear still gets all that it is owed: the server does not reset a
-/// connection by closing it too soon.
+/// A client that leaves with unprocessed input is still sent everything: the server does not reset a connection by
+/// closing it too soon.
 #[test]
 fn what_comes_after_an_exit_harms_nothing() {
     let server = Server::start("--history 0 --rate 0");
@@ -242,7 +243,7 @@ fn what_comes_after_an_exit_harms_nothing() {
     let mut stream = bob.stream().try_clone().unwrap();
     let sending = thread::spawn(move || {
         stream.write_all(b"!exit\n").unwrap();
-        // It may end in the middle, when the server has waited long enough.
+        // The write may fail in the middle, when the server has waited long enough.
         let _ = stream.write_all(&vec![b'x'; 2_000_000]);
     });
     alice.skip_to("*** bob left");
@@ -252,7 +253,7 @@ fn what_comes_after_an_exit_harms_nothing() {
     sending.join().unwrap();
 }
 
-/// Everyone gets the same lines in the same order, whoever talks at the same time.
+/// Everyone gets the same lines in the same order, even if several talk at the same time.
 #[test]
 fn there_is_one_order() {
     const PEERS: usize = 8;
@@ -287,7 +288,7 @@ fn there_is_one_order() {
 
 // ---- Commands ----
 
-/// Every command does what `!help` says, and one that is none is said to be none.
+/// Every command does what `!help` says, and an unknown one is reported.
 #[test]
 fn commands_are_understood() {
     let server = Server::start("--history 0");
@@ -324,13 +325,13 @@ fn commands_are_understood() {
         "*** rob left",
     ];
     assert_eq!(bob.rest(), public);
-    // Carol was told nothing else: what is private stays so.
+    // Carol was told nothing else: private lines stay private.
     carol.expect_all(public);
     // The name that was given up is free again.
     drop(server.join("bob#77a1f0"));
 }
 
-/// A name stands for someone without its tag only where one person alone has it.
+/// A name without its tag means someone only if it fits one person.
 #[test]
 fn a_name_without_its_tag_has_to_be_clear() {
     let server = Server::start("--history 0");
@@ -343,7 +344,7 @@ fn a_name_without_its_tag_has_to_be_clear() {
     assert_eq!(one.skip_to("--- [Carol#000002 to you] psst"), ["*** Carol#000002 joined"]);
 }
 
-/// `!who` in a large room answers in lines that can be read, with everybody in them.
+/// In a large room the answer to `!who` has lines of a readable length, with everybody in them.
 #[test]
 fn who_is_here_fits_the_screen() {
     let server = Server::start("--history 0");
@@ -407,9 +408,9 @@ fn history_can_be_off() {
     bob.expect_all([WELCOME, "--- you are bob; 2 online; !help lists the commands", "*** bob joined"]);
 }
 
-// ---- No place ----
+// ---- A full server ----
 
-/// One connection too many is told that the server is full, and a place that becomes free can be had.
+/// One connection too many is told that the server is full; once another one ends, there is room again.
 #[test]
 fn a_full_server_says_so() {
     let server = Server::start("--history 0 --max-clients 2");
@@ -428,7 +429,7 @@ fn a_full_server_says_so() {
     assert_eq!(alice.skip_to("carol: hi"), ["*** carol joined"]);
 }
 
-/// Where `--max-per-ip` is given it holds for this machine too, for each address of its own.
+/// If `--max-per-ip` is given, it holds for this machine, too, for each of its addresses.
 #[test]
 fn one_address_has_so_many_places() {
     let server = Server::start("--history 0 --max-per-ip 2");
@@ -455,7 +456,7 @@ fn loopback_is_exempt() {
     drop(peers);
 }
 
-/// The time for the name is counted from the start; a byte now and then buys no more of it.
+/// The time for the name is counted from the start; a byte now and then does not extend it.
 #[test]
 fn a_name_has_to_come_in_time() {
     let server = Server::start("--login-timeout 1s");
@@ -465,7 +466,7 @@ fn a_name_has_to_come_in_time() {
     let trickling = {
         let mut stream = slow.stream().try_clone().unwrap();
         thread::spawn(move || {
-            // For much longer than a test may take, were it not thrown out. In the end the peer is gone.
+            // This would take much longer than a test may. The write fails once the server has closed the connection.
             while started.elapsed() < 2 * PATIENCE && stream.write_all(b"x").is_ok() {
                 thread::sleep(Duration::from_millis(100));
             }
@@ -489,7 +490,7 @@ fn a_signal_ends_the_server_in_order() {
         let mut alice = server.join("alice");
         let mut nameless = server.connect();
         nameless.expect(WELCOME);
-        // Bob has sent more than was heard of him. Closing with that unread would reset his connection.
+        // Bob has sent more than was processed. Closing with that unread would reset his connection.
         let mut bob = server.join("bob");
         bob.send("too fast\n".repeat(5000));
         bob.skip_to("--- notice: you are sending too fast; your lines are delayed, none is lost");
@@ -504,7 +505,7 @@ fn a_signal_ends_the_server_in_order() {
     }
 }
 
-/// A reader that is stuck holds the end up for `--drain` and no longer, and keeps nobody else from it.
+/// A stuck reader delays the end by `--drain` and no more, and does not affect the others.
 #[test]
 fn a_stuck_reader_delays_the_end_for_so_long_only() {
     let server = Server::start("--history 0 --rate 0 --drain 1s");
@@ -520,7 +521,7 @@ fn a_stuck_reader_delays_the_end_for_so_long_only() {
     assert!(took < Duration::from_secs(10), "{took:?}");
 }
 
-/// A second signal ends the server at once, whoever is stuck.
+/// A second signal ends the server at once, even if a reader is stuck.
 #[test]
 fn a_second_signal_ends_it_at_once() {
     let server = Server::start("--history 0 --rate 0 --drain 10m");
@@ -533,7 +534,7 @@ fn a_second_signal_ends_it_at_once() {
     assert_eq!(status.code(), Some(1));
 }
 
-/// A restarted server gets its port at once, though the connections of the one before it linger.
+/// A restarted server gets its port at once, although connections of the previous one linger.
 #[test]
 fn the_port_is_free_after_a_restart() {
     let server = Server::start("");
@@ -551,7 +552,7 @@ fn the_port_is_free_after_a_restart() {
 
 // ---- The console ----
 
-/// The operator sees what happens, a line each, and no terminal escape from a user.
+/// The operator sees what happens, one line for each event, and no terminal escapes from users.
 #[test]
 fn the_console_shows_what_happens() {
     let mut server = Server::start("--history 0");
@@ -600,8 +601,8 @@ fn the_console_can_be_quiet() {
     assert_eq!(server.stop(), [""; 0]);
 }
 
-/// A console that nobody reads holds nothing up. When it moves again it says how many lines it dropped: together with
-/// those that it shows, every line that was said.
+/// A console that nobody reads delays nothing. When it is read again, it says how many lines it dropped: with those
+/// that it shows, that makes every line that was said.
 #[test]
 fn a_full_console_drops_lines_and_counts_them() {
     const LINES: usize = 30_000;
@@ -640,7 +641,7 @@ fn a_full_console_drops_lines_and_counts_them() {
     bob.expect("bob: still here");
 }
 
-/// A console that was closed is no reason to stop.
+/// A server whose console was closed goes on.
 #[test]
 fn a_closed_console_stops_nobody() {
     let address = free_address();
@@ -656,8 +657,8 @@ fn a_closed_console_stops_nobody() {
     server.stop();
 }
 
-/// A console that cannot be written for a while goes on once it can, from where it stopped: here a file that may not grow,
-/// which is what a full disk is like.
+/// A console that cannot be written for a while goes on once it can, from where it stopped: here a file that may not
+/// grow, which is what a full disk is like.
 #[test]
 #[cfg(target_os = "linux")]
 fn a_console_on_a_full_disk_goes_on() {
@@ -684,7 +685,7 @@ fn a_console_on_a_full_disk_goes_on() {
     assert!(said.eq(0..LINES), "{console}");
 }
 
-/// A console that another program has made non-blocking is no worse for it: every line is shown or counted.
+/// A console that another program has made non-blocking works as well: every line is shown or counted.
 #[test]
 fn a_non_blocking_console_goes_on() {
     const LINES: usize = 30_000;
@@ -749,11 +750,11 @@ fn a_session_says_where_its_reader_is() {
     let second = Session::open(&mut carol);
     assert_eq!(second.position, first.position + "bob: hi\n".len() as u64);
     assert_eq!(second.token, first.token);
-    // Its own token is nobody else's.
+    // Everyone has a different token.
     assert_ne!(Session::open(&mut bob).token, first.token);
 }
 
-/// Whoever comes back within the grace has missed nothing, and nobody else notices.
+/// Someone who comes back within the grace period has missed nothing, and nobody else notices.
 #[test]
 fn who_comes_back_has_missed_nothing() {
     let server = Server::start("--history 0");
@@ -777,7 +778,7 @@ fn who_comes_back_has_missed_nothing() {
     bob.expect("carol: back");
 }
 
-/// A connection that still hangs there is replaced: it is told so, between two lines, and nobody else notices.
+/// An old connection that is still open is replaced: it is told so, between two lines, and nobody else notices.
 #[test]
 fn a_connection_that_hangs_is_replaced() {
     let server = Server::start("--history 0");
@@ -815,8 +816,8 @@ fn every_line_of_a_session_counts() {
     assert_eq!(Session::open(&mut carol).heard, 11);
 }
 
-/// A name that belongs to a session is reserved for its owner for a time after they have left, but not if the session was
-/// never used.
+/// A name that belongs to a session is reserved for its owner for a time after they have left, but not if the session
+/// was never used.
 #[test]
 fn a_name_is_reserved() {
     let server = Server::start("--history 0 --grace 0s --reserve 2s");
@@ -848,7 +849,7 @@ fn a_name_is_reserved() {
     bob.skip_to("*** Carol joined");
 }
 
-/// Whoever does not come back is said to have left when the grace is over, and not before.
+/// The room is told that someone who does not come back has left when the grace period is over, and not before.
 #[test]
 fn the_grace_runs_out() {
     let server = Server::start("--history 0 --grace 1s");
@@ -891,7 +892,7 @@ fn a_late_return_misses_nothing() {
         "*** carol joined",
     ]);
     bob.expect_all(["bob: one", "*** carol joined"]);
-    // Not while somebody else has the name, though.
+    // But not while somebody else has the name.
     carol.reset();
     bob.skip_to("*** carol left (connection lost)");
     let mut other = server.join("Carol");
@@ -901,7 +902,7 @@ fn a_late_return_misses_nothing() {
     other.expect("Carol: I am Carol");
 }
 
-/// Whoever missed more than the server keeps is told how much, and goes on from the oldest whole line.
+/// Someone who missed more than the server keeps is told how much, and goes on from the oldest whole line.
 #[test]
 fn what_is_not_kept_is_said_to_be_missed() {
     let server = Server::start("--history 0 --rate 0 --max-line 64 --scrollback 4KiB");
@@ -951,7 +952,7 @@ fn a_wrong_token_harms_nobody() {
         let mut thief = server.connect();
         thief.say(&format!("!resume {claim}"));
         thief.expect_all([WELCOME, refused]);
-        // Another name may be tried, and what is refused can be tried only so often.
+        // Another name may be tried, up to the limit on refusals.
         thief.send("!exit\n");
         assert_eq!(thief.rest(), [""; 0], "{claim}");
     }
@@ -960,28 +961,32 @@ fn a_wrong_token_harms_nobody() {
     bob.skip_to("carol: still me");
 }
 
-/// A token that is right is never refused for its position: what cannot be served is missed, and what lies beyond the end
-/// is taken for the end.
+/// A token that is right is never refused for its position: what cannot be served is missed, and what lies beyond the
+/// end is taken for the end.
 #[test]
 fn a_position_is_never_refused() {
     let server = Server::start("--history 0");
     let mut bob = server.join("bob");
+    bob.say("before carol came");
     let mut carol = server.join("carol");
     let Session { token, position, .. } = Session::open(&mut carol);
+    let before = position - "*** carol joined\n".len() as u64;
     bob.say("one");
     carol.expect("bob: one");
-    let missed = "--- missed 8 bytes: more than the server keeps";
+    let missed = |bytes| format!("--- missed {bytes} bytes: more than the server keeps");
     for (heard, (position, expected)) in (0..).zip([
-        (position.to_string(), Some("bob: one")),
-        ((position + 1).to_string(), Some(missed)),
-        ((position + 1000).to_string(), None),
-        (u64::MAX.to_string(), None),
-        ("9".repeat(40), None),
+        (position.to_string(), vec!["bob: one".into()]),
+        ((position + 1).to_string(), vec![missed(8)]),
+        // What was said before one came is nobody's to read again.
+        ("0".into(), vec![missed(before), "*** carol joined".into(), "bob: one".into()]),
+        ((position + 1000).to_string(), vec![]),
+        (u64::MAX.to_string(), vec![]),
+        ("9".repeat(40), vec![]),
     ]) {
         let mut carol = server.connect();
         carol.say(&format!("!resume {token}@{position}"));
         carol.expect(WELCOME);
-        carol.expect_all(expected);
+        carol.expect_all(expected.iter().map(String::as_str));
         carol.expect(&format!("--- resumed as carol, {heard} heard"));
         carol.say("!who");
         carol.expect("--- 2 online:");
@@ -1012,8 +1017,8 @@ fn an_exit_ends_the_session() {
     session.resume(&server).expect("--- error: no such session; your first line is your name");
 }
 
-/// What a broken connection had sent, and was not dealt with yet, is forgotten when its owner comes back: the count says
-/// from where on to send again.
+/// What a broken connection had sent, and was not processed yet, is forgotten when its owner comes back: the count says
+/// from where to send again.
 #[test]
 fn what_was_not_heard_is_forgotten() {
     let server = Server::start("--history 0 --rate 20 --burst 20");
@@ -1071,7 +1076,7 @@ impl Session {
     }
 }
 
-/// Somebody who reads, and somebody who does not and for whom more waits than any socket takes.
+/// One client that reads, and one that does not, for which more waits than any socket takes.
 fn with_a_stuck_reader(server: &Server) -> (Peer, Peer) {
     let stuck = Peer::connect_narrow(server.address).named("stuck");
     let mut alice = server.join("alice");

@@ -19,7 +19,7 @@ const TOO_SLOW: &str = "--- error: you read too slowly";
 
 // ---- Too fast ----
 
-/// Who sends too fast is delayed: told so once, nothing lost, and others talk on meanwhile.
+/// A client that sends too fast is delayed: it is told so once, nothing is lost, and the others are not delayed.
 #[test]
 fn a_fast_sender_is_delayed_and_nobody_else() {
     let server = Server::start("--history 0 --rate 200 --burst 50");
@@ -36,7 +36,7 @@ fn a_fast_sender_is_delayed_and_nobody_else() {
     heard.remove(answered);
     assert_eq!(heard, before[..398], "all of it, in order");
 
-    // A spell is over once there is some quiet; then another one is told of again.
+    // Once the sender has slowed down, the next delay is announced again.
     thread::sleep(Duration::from_millis(500));
     bob.send("again\n".repeat(200));
     bob.send("the end\n");
@@ -45,8 +45,8 @@ fn a_fast_sender_is_delayed_and_nobody_else() {
     assert_eq!(told, 2, "once for each spell");
 }
 
-/// With the defaults, pasting hundreds of lines is nothing unusual: not delayed, hence not told of. A thousand at once, of
-/// which joining was ten, are as much as there may be.
+/// With the defaults, pasting hundreds of lines is nothing unusual: they are not delayed, so there is no notice. A
+/// thousand at once, of which joining was ten, are as much as there may be.
 #[test]
 fn a_paste_of_hundreds_of_lines_passes() {
     let server = Server::start("--history 0");
@@ -59,7 +59,7 @@ fn a_paste_of_hundreds_of_lines_passes() {
     bob.skip_to(TOO_FAST);
 }
 
-/// A sender that leaves while it is delayed is heard to its last line, however it leaves.
+/// The lines of a sender that leaves while it is delayed are all processed, however it leaves.
 #[test]
 fn a_delayed_sender_is_heard_to_the_last_line() {
     let server = Server::start("--history 0 --rate 400 --burst 20");
@@ -110,8 +110,8 @@ fn an_endless_line_takes_no_memory() {
 
 // ---- Too slow ----
 
-/// A reader that takes nothing for the stall timeout is let go; the room is told why, and so is the reader, after a
-/// whole line.
+/// A reader that takes nothing for the stall timeout is disconnected; the room is told why, and so is the reader, after
+/// a whole line.
 #[test]
 fn a_stalled_reader_is_let_go() {
     let server = Server::start("--history 0 --rate 0 --stall-timeout 2s");
@@ -123,7 +123,7 @@ fn a_stalled_reader_is_let_go() {
     assert_let_go(&mut stuck, &log);
 }
 
-/// A reader that the scrollback laps is let go at once, long before it counts as stalled.
+/// A reader that the scrollback is about to overwrite is disconnected at once, long before it counts as stalled.
 #[test]
 fn a_reader_that_falls_off_the_scrollback_is_let_go() {
     let server = Server::start("--history 0 --rate 0 --max-line 4096 --scrollback 1MiB --stall-timeout 1h");
@@ -133,8 +133,8 @@ fn a_reader_that_falls_off_the_scrollback_is_let_go() {
     assert_let_go(&mut stuck, &log);
 }
 
-/// Whoever has left, and still has to read what it is owed, is let go like anybody else where it reads too slowly: it
-/// never gets what the scrollback has put in that place meanwhile.
+/// A client that has left and reads the rest too slowly is disconnected like any other: it never gets what has
+/// overwritten its part of the scrollback meanwhile.
 #[test]
 fn a_parting_reader_can_fall_off_too() {
     let server = Server::start("--history 0 --rate 0 --max-line 4096 --scrollback 1MiB --stall-timeout 1h");
@@ -162,8 +162,8 @@ fn a_torn_line_never_looks_whole() {
     assert!(!in_order || bytes.ends_with(b"\n"), "a line is torn, and the end in order");
 }
 
-/// What is whispered to someone who does not read is kept up to a limit; beyond it the whisper is refused to its sender, and
-/// nobody is disconnected for what others whisper. What was said to be sent arrives.
+/// What is whispered to someone who does not read is kept up to a limit; beyond it the whisper is refused to its
+/// sender, and nobody is disconnected because of what others whisper. Every whisper that was confirmed arrives.
 #[test]
 fn whispers_to_a_slow_reader_are_refused() {
     let server = Server::start("--history 0 --rate 0 --stall-timeout 1h -q");
@@ -189,8 +189,8 @@ fn whispers_to_a_slow_reader_are_refused() {
     alice.expect("stuck: here I am");
 }
 
-/// Whoever asks and asks without reading the answers is not listened to until it does; nothing is lost by that, and
-/// the answers pile up nowhere.
+/// A client that keeps asking without reading the answers has to wait until it reads them; nothing is lost, and the
+/// answers do not pile up.
 #[test]
 fn answers_wait_for_their_reader() {
     const QUESTIONS: usize = 30_000;
@@ -210,8 +210,8 @@ fn answers_wait_for_their_reader() {
 
 // ---- Backpressure ----
 
-/// A burst that readers can absorb loses nobody: 60 MB through a 4 MiB scrollback, as fast as the socket takes it, to
-/// four readers that keep reading, arrives whole at all four, though two of them are slower than the sender.
+/// A burst that readers can absorb disconnects nobody: 60 MB through a 4 MiB scrollback, as fast as the socket takes
+/// it, to four readers that keep reading, arrives whole at all four, though two of them are slower than the sender.
 #[test]
 fn a_burst_arrives_whole() {
     const LINES: usize = 60_000;
@@ -248,8 +248,8 @@ fn a_burst_arrives_whole() {
     sending.join().unwrap();
 }
 
-/// A reader that reads nothing does not slow those who say a line now and then: while somebody fills the log, which passes
-/// that reader by until it is disconnected, their lines arrive in less than a quarter of a second, 99 of 100.
+/// A reader that reads nothing does not slow those who say a line now and then: while somebody fills the log, which
+/// passes that reader by until it is disconnected, their lines arrive in less than a quarter of a second, 99 of 100.
 #[test]
 fn a_dead_reader_slows_nobody() {
     let server = Server::start("--history 0 --rate 0 --max-line 4096 --scrollback 1MiB -q");
@@ -290,7 +290,7 @@ fn a_dead_reader_slows_nobody() {
     drop(stuck);
 }
 
-/// A reader at a steady 400 kB/s is waited for, however fast the others go on: here through a scrollback of 1 MiB.
+/// A reader at a steady 400 kB/s is waited for, however fast the others send: here with a scrollback of 1 MiB.
 #[test]
 fn a_steady_reader_is_waited_for() {
     const LINES: usize = 4000;
@@ -313,8 +313,8 @@ fn a_steady_reader_is_waited_for() {
     reading.join().unwrap();
 }
 
-/// Somebody who says much and reads slowly holds up nobody else: the lines of the others arrive within a tenth of a second,
-/// half of them sooner.
+/// A client that says much and reads slowly delays nobody else: the lines of the others arrive within a tenth of a
+/// second, half of them sooner.
 #[test]
 fn a_slow_flooder_slows_only_itself() {
     let server = Server::start("--history 0 --rate 0 --max-line 4096 --scrollback 1MiB -q");
@@ -353,7 +353,7 @@ fn a_slow_flooder_slows_only_itself() {
 
 // ---- Costs ----
 
-/// With a small burst, too, a spell of sending too fast is told of once.
+/// With a small burst, too, sending too fast is announced once.
 #[test]
 fn a_spell_is_told_of_once() {
     let server = Server::start("--history 0 --rate 20 --burst 2");
@@ -373,7 +373,7 @@ fn every_line_costs() {
     {
         thread::sleep(Duration::from_secs(1));
         let started = Instant::now();
-        // What the flood costs beyond the burst has to be waited for.
+        // The sender has to wait for what the flood costs beyond the burst.
         bob.send(flood.repeat(2) + "done\n");
         bob.skip_to("bob: done");
         let least = Duration::from_millis(10) * (2 * lines - 100);
@@ -409,9 +409,9 @@ fn joining_costs() {
     let started = Instant::now();
     let mut count: u64 = 0;
     while started.elapsed() < Duration::from_secs(2) {
-        let mut guest = server.connect();
-        guest.send(format!("f{count}\n!exit\n"));
-        guest.rest();
+        let mut visitor = server.connect();
+        visitor.send(format!("f{count}\n!exit\n"));
+        visitor.rest();
         count += 1;
     }
     let most = (500 + 100 * (started.elapsed().as_secs() + 1)) / 11 + 1;
@@ -420,7 +420,7 @@ fn joining_costs() {
     observer.skip_to("observer: hi");
 }
 
-/// The limit of a sender goes along with its session: resuming does not get anybody a new burst either.
+/// The limit of a sender stays with its session: resuming does not get anybody a new burst either.
 #[test]
 fn a_session_has_one_limit() {
     let server = Server::start("--history 0 --rate 20 --burst 100");
@@ -443,8 +443,8 @@ fn a_session_has_one_limit() {
     assert!(said <= 100 + 20 * seconds, "{said} lines within {seconds} s");
 }
 
-/// Two hundred and fifty floods of blank lines, and fifty of whispers to names as long as a line may be, leave the others'
-/// lines as quick as they were.
+/// Two hundred and fifty floods of blank lines, and fifty of whispers to names as long as a line may be, leave the
+/// others' lines as quick as they were.
 #[test]
 fn cheap_lines_are_no_way_to_hold_up_others() {
     let server = Server::start("--history 0 -q");
@@ -476,7 +476,7 @@ fn cheap_lines_are_no_way_to_hold_up_others() {
 
 // ---- Private lines ----
 
-/// What is whispered to one who reads steadily but far behind takes no memory once it was taken.
+/// Whispers to a reader that is steady but far behind take no memory once they were read.
 #[test]
 fn whispers_to_one_who_is_behind_are_freed() {
     let server = Server::start("--history 0 --rate 0 -q");
@@ -518,8 +518,8 @@ fn whispers_to_one_who_is_behind_are_freed() {
     victim.reset();
 }
 
-/// Nobody is disconnected for what others whisper, and what was said to be sent arrives: here to one who reads as fast as
-/// it can, from twenty-six at once.
+/// Nobody is disconnected because of what others whisper, and every whisper that was confirmed arrives: here to a
+/// client that reads as fast as it can, from twenty-six at once.
 #[test]
 fn whispers_that_were_sent_arrive() {
     let server = Server::start("--history 0 -q");
@@ -552,8 +552,8 @@ fn whispers_that_were_sent_arrive() {
     assert!(sent >= 4, "{sent} were sent");
 }
 
-/// What waits for all readers together is bounded: whispers to three hundred who do not read are refused beyond 48 MiB; and
-/// `!who` is answered all the same.
+/// What waits for all readers together is bounded: whispers to three hundred who do not read are refused beyond 48 MiB;
+/// and `!who` is answered all the same.
 #[test]
 fn whispers_are_bounded_in_all() {
     let server = Server::start("--history 0 --rate 0 --stall-timeout 1h -q");
@@ -601,8 +601,8 @@ fn a_long_answer_arrives_whole() {
 
 // ---- Too many ----
 
-/// Out of descriptors the server waits without spinning, those inside talk on, and those outside are let in as soon as
-/// there is room, though nobody else comes along.
+/// Out of descriptors the server waits without spinning, those who are connected talk on, and those who wait are let in
+/// as soon as there is room, even if no other connection arrives.
 #[test]
 fn out_of_descriptors_others_wait_outside() {
     let mut server = Server::start("--history 0");
@@ -631,7 +631,7 @@ fn out_of_descriptors_others_wait_outside() {
     assert_eq!(news, ["*** bob left", "*** carol joined"]);
     server.assert_idle();
     server.limit_descriptors(1000);
-    // Whoever was reset meanwhile may or may not have been heard to say a name.
+    // The names of those that were reset meanwhile may or may not have been processed.
     alice.skip_to("*** dave joined");
     outside[1].skip_to("*** dave joined");
     let complaints = server.stop().iter().filter(|line| line.contains("cannot accept")).count();
@@ -714,7 +714,7 @@ fn churn_leaves_nothing_behind() {
 
 // ---- Clocks ----
 
-/// A server that was stopped for longer than every timeout throws nobody out whose input was waiting in the socket, or
+/// A server that was stopped for longer than every timeout disconnects nobody whose input was waiting in the socket, or
 /// whose socket has room again.
 #[test]
 fn nobody_is_thrown_out_for_a_pause() {
@@ -759,8 +759,8 @@ fn nobody_is_thrown_out_for_a_pause() {
 
 // ---- Away ----
 
-/// Those who are away count: whoever joins, asks for a session and is gone can neither take more names than there are
-/// places, nor make anybody else's session be forgotten.
+/// Those who are away count: joining, asking for a session and disconnecting can neither take more names than the
+/// limits allow, nor make the server forget anybody else's session.
 #[test]
 fn those_who_are_away_count() {
     let server = Server::start("--history 0 --rate 0 --max-clients 20 --max-per-ip 8 --grace 1h");
@@ -799,8 +799,8 @@ fn those_who_are_away_count() {
 
 // ---- The end ----
 
-/// What a slow reader still types after the end, its own or the server's, is read and dropped for as long as it takes what
-/// it is owed: nothing of that is lost to a reset.
+/// What a slow reader still sends after the end, its own or the server's, is read and dropped as long as it goes on
+/// reading: nothing that it has still to be sent is lost to a reset.
 #[test]
 fn typing_on_after_the_end_loses_nothing() {
     for by_signal in [false, true] {
@@ -874,7 +874,7 @@ fn an_over_long_first_line_ends_the_connection() {
     alice.expect("alice: quiet here");
 }
 
-/// What looks for an SSH server is turned away, though what it says first would be a name.
+/// An SSH client is turned away, although its greeting would be a valid name.
 #[test]
 fn a_scanner_is_turned_away() {
     let server = Server::start("--history 0");
@@ -886,7 +886,7 @@ fn a_scanner_is_turned_away() {
     alice.expect("alice: quiet here");
 }
 
-/// What is no chat at all, TLS or noise, is refused or let go, and nothing of it is said in the room.
+/// TLS or noise is refused or disconnected, and nothing of it is said in the room.
 #[test]
 fn noise_is_let_go() {
     let server = Server::start("--history 0 --login-timeout 1s");
@@ -909,7 +909,7 @@ fn noise_is_let_go() {
     alice.expect("alice: quiet here");
 }
 
-/// Blank lines say nothing, even a million of them, with a name or without; and then the server has nothing to do.
+/// Blank lines say nothing, even a million of them, with a name or without; and afterwards the server is idle.
 #[test]
 fn a_million_blank_lines_say_nothing() {
     let server = Server::start("--history 0 --rate 0");
@@ -928,7 +928,7 @@ fn a_million_blank_lines_say_nothing() {
 
 // ---- Helpers ----
 
-/// Somebody who talks, and somebody who does not read, both of whom have heard the same so far.
+/// One client that talks, and one that does not read; both have read the same so far.
 fn alice_and_stuck(server: &Server) -> (Peer, Peer) {
     let mut alice = server.join("alice");
     let stuck = Peer::connect_narrow(server.address).named("stuck");
@@ -936,7 +936,7 @@ fn alice_and_stuck(server: &Server) -> (Peer, Peer) {
     (alice, stuck)
 }
 
-/// Alice says so many bytes, in lines of about 1000. Answers everything that is heard until she has heard the last.
+/// Alice says this many bytes, in lines of about 1000. Returns everything that she reads until the last of them.
 fn talk(alice: &mut Peer, bytes: usize) -> Vec<u8> {
     let text = "x".repeat(1000);
     let lines = numbered(bytes / text.len(), &format!(" {text}"));
@@ -948,7 +948,7 @@ fn talk(alice: &mut Peer, bytes: usize) -> Vec<u8> {
     log
 }
 
-/// Reads on to this line, unless it has been heard already.
+/// Reads on to this line, unless it has been read already.
 fn hear_to(peer: &mut Peer, line: &str, log: &mut Vec<u8>) {
     let line = format!("{line}\n").into_bytes();
     if log.split_inclusive(|&b| b == b'\n').any(|heard| heard == line) {
@@ -959,7 +959,8 @@ fn hear_to(peer: &mut Peer, line: &str, log: &mut Vec<u8>) {
     }
 }
 
-/// A reader finds the beginning of what was said, in whole lines, then that it read too slowly, then the end.
+/// The reader gets the beginning of what was said, in whole lines, then the error that it reads too slowly, then the
+/// end.
 #[track_caller]
 fn assert_let_go(reader: &mut Peer, log: &[u8]) {
     let (bytes, in_order) = reader.drain();

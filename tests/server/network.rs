@@ -1,5 +1,5 @@
 //! What only shows between hosts: addresses of sites, and cables that are cut. The hosts are network namespaces that
-//! each test makes for itself; where it may not, it says so and shows nothing.
+//! each test makes for itself; if it may not, it says so and tests nothing.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -29,7 +29,7 @@ fn a_site_counts_as_one_address() {
     });
 }
 
-/// Somebody whose cable is cut is gone within 95 seconds, be it while nothing is said or while others go on talking, or
+/// Somebody whose cable is cut is gone within 95 seconds: while nothing is said, while others go on talking, or if they
 /// begin to just before the silence would have been noticed.
 #[test]
 #[ignore = "it takes a minute and a half"]

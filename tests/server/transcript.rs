@@ -48,8 +48,8 @@ fn every_public_line_is_written() {
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
-/// After a restart newcomers see the last lines of the transcript, which is continued. They see whole lines that a server
-/// writes, and nothing else that is in the file.
+/// After a restart newcomers see the last lines of the transcript, which is continued. They see whole lines that a
+/// server writes, and nothing else that is in the file.
 #[test]
 fn history_is_read_back() {
     let folder = tempfile::tempdir().unwrap();
@@ -141,7 +141,7 @@ fn a_long_history_is_shortened() {
     assert_eq!(lines[1], format!("--- the last {} lines before you came:", shown.len()));
 }
 
-/// Moved away and then told by SIGHUP, the server writes on to a new file, and no line is in neither or in both.
+/// After the file was moved away, SIGHUP makes the server go on in a new one, and every line is in exactly one of them.
 #[test]
 fn it_can_be_rotated() {
     const LINES: usize = 3000;
@@ -178,8 +178,8 @@ fn it_can_be_rotated() {
     assert!(numbers.eq(0..LINES), "{} and {} lines", before.len(), after.len());
 }
 
-/// Where the file cannot be opened again, lines go to the old one, and it is tried again until it works; the console says
-/// so, once each. No line is lost.
+/// Where the file cannot be opened again, lines go to the old one, and it is tried again until it works; the console
+/// says so, once each. No line is lost.
 #[test]
 #[cfg(target_os = "linux")]
 fn rotation_is_tried_again() {
@@ -220,8 +220,8 @@ fn rotation_is_tried_again() {
     assert!(after.contains(&format!("bob: {}", said - 1)));
 }
 
-/// A disk that takes nothing is reported once, and the chat goes on; once it takes something again, that is said, and
-/// nothing is lost.
+/// A disk that takes nothing is reported once, and the chat goes on; once it takes something again, that is reported,
+/// and nothing is lost.
 #[test]
 #[cfg(target_os = "linux")]
 fn a_failing_disk_is_survived() {
@@ -247,7 +247,8 @@ fn a_failing_disk_is_survived() {
     assert_eq!(written[1..=lines.len()], lines);
 }
 
-/// A disk that is full takes what it can; where there is room again the transcript goes on from there, and nothing is lost.
+/// A disk that is full takes what it can; where there is room again the transcript goes on from there, and nothing is
+/// lost.
 #[test]
 #[cfg(target_os = "linux")]
 fn a_full_disk_is_survived() {
@@ -297,8 +298,8 @@ fn a_limit_on_the_size_of_files_is_survived() {
     assert_eq!(lines_of(&path)[1..=lines.len()], lines);
 }
 
-/// Senders wait for a slow disk: it gets every line, and they get through as fast as it takes them. A pipe that is read
-/// slowly is such a disk.
+/// Senders wait for a slow disk: it gets every line, and their lines are processed as fast as it takes them. A pipe
+/// that is read slowly stands in for the disk.
 #[test]
 fn a_slow_disk_is_waited_for() {
     const SENDERS: usize = 4;
@@ -346,9 +347,9 @@ fn a_slow_disk_is_waited_for() {
     assert!(written == heard, "{} lines were said, {} are written", heard.len(), written.len());
 }
 
-/// A disk that takes nothing for 30 s delays senders for so long and no longer. What the scrollback can no longer keep is
-/// reported as missing, exactly; the rest is written in whole lines once the disk goes on. A pipe that nobody reads is such
-/// a disk.
+/// A disk that takes nothing for 30 s delays senders for that time and no longer. What the scrollback can no longer
+/// keep is reported as missing, exactly; the rest is written in whole lines once the disk goes on. A pipe that nobody
+/// reads stands in for the disk.
 #[test]
 fn a_disk_that_stands_still_holds_nobody_up_for_long() {
     const LINES: usize = 3000;
@@ -405,7 +406,7 @@ fn what_is_lost_at_the_end_is_counted() {
     assert_eq!(console.last(), Some(&missing));
 }
 
-/// A file system in memory with room for 128 KiB, gone when this is.
+/// A file system in memory with room for 128 KiB, removed when this is dropped.
 struct SmallDisk<'a>(&'a Path);
 
 impl SmallDisk<'_> {

@@ -17,8 +17,8 @@ const STALL: Duration = Duration::from_secs(30);
 const STEP: Duration = Duration::from_millis(10);
 const LINE: &[u8] = b"0123456789012345678901234567890123456789012345678901234567890\n";
 
-/// A reader that takes 64 KiB a second is waited for: it is never let go, however fast the others could go on, and in
-/// the end it has read everything that they have.
+/// A reader that takes 64 KiB a second is waited for: it is never disconnected, however fast the others could send, and
+/// in the end it has read everything that they have.
 #[test]
 fn a_fair_reader_is_waited_for() {
     let mut room = Bench::new();
@@ -45,7 +45,7 @@ fn a_fair_reader_is_waited_for() {
     assert!(!room.said_to(quick).contains("read too slowly"));
 }
 
-/// A reader that takes nothing is waited for during some seconds, once and by those who fill the log only; then it is
+/// A reader that takes nothing is waited for during some seconds, once, and only by those who fill the log; then it is
 /// disconnected, between two lines.
 #[test]
 fn an_idle_reader_is_not_waited_for_long() {
@@ -79,8 +79,8 @@ fn an_idle_reader_is_not_waited_for_long() {
     assert!(room.said_to(idle).ends_with("\n--- error: you read too slowly\n"), "{}", room.said_to(idle));
 }
 
-/// A reader that takes what it reads in large gulps with seconds between them, as the kernel makes it look, is waited for
-/// all the same.
+/// A reader that takes what it reads in large gulps with seconds between them, which is what the kernel makes of a
+/// steady reader, is waited for, too.
 #[test]
 fn a_fair_reader_may_take_large_gulps() {
     let mut room = Bench::new();
@@ -161,7 +161,7 @@ impl Bench {
         }
     }
 
-    /// Somebody new, whose socket takes as much as the kernel does on behalf of one that does not read.
+    /// A new client, whose socket takes as much as a kernel does for a client that does not read.
     fn enter(&mut self, name: &str) -> usize {
         let pipe = Rc::new(RefCell::new(Pipe { window: 4096, grain: usize::MAX, ..Pipe::default() }));
         pipe.borrow_mut().to_server.extend(format!("{name}\n").bytes());
@@ -179,7 +179,7 @@ impl Bench {
         self.reactor.note(*token, true, false);
     }
 
-    /// Whatever the server reads, there is more.
+    /// Keeps more input waiting than the server reads.
     fn send_without_pause(&mut self, sender: usize) {
         let (token, pipe) = &self.people[sender];
         let input = &mut pipe.borrow_mut().to_server;
@@ -193,7 +193,7 @@ impl Bench {
         self.people[sender].1.borrow_mut().to_server.clear();
     }
 
-    /// A reader takes so many bytes.
+    /// A reader takes this many bytes.
     fn take(&mut self, reader: usize, count: usize) {
         let (token, pipe) = &self.people[reader];
         let pipe = &mut *pipe.borrow_mut();

@@ -1,9 +1,9 @@
-//! The whole server but for its sockets, put through seeded schedules: people come, talk, stall, are cut off and leave,
+//! The whole server without its sockets, run through seeded schedules: people come, talk, stall, are cut off and leave,
 //! while bytes arrive cut anywhere and sockets take as many as they like.
 //!
 //! Each seed draws its own limits and its own chances of everything, with a ring of a few kilobytes and lines of a few
-//! bytes, so that wrapping, backpressure and disconnecting happen all the time. Every command is sent. After every turn each
-//! reader's bytes are compared with a plain list of the lines that were said.
+//! bytes, so that wrapping, backpressure and disconnecting happen all the time. Every command is sent. After every turn
+//! each reader's bytes are compared with a plain list of the lines that were said.
 //!
 //! `GOTCP_SEED=17 cargo test --test simulation readers` runs one seed again; `GOTCP_SEEDS=1000000` runs that many.
 
@@ -33,8 +33,7 @@ const STEPS: usize = 400;
 /// People of one seed at most.
 const CLIENTS: usize = 24;
 
-/// Nothing is lost, doubled, reordered or torn, whatever happens; and once it stops happening, everybody hears
-/// everything.
+/// Nothing is lost, doubled, reordered or torn, whatever happens; and once the faults stop, everybody reads everything.
 #[test]
 fn every_reader_gets_what_it_is_owed() {
     let mut tally = Tally::default();
@@ -72,7 +71,7 @@ impl Tally {
     }
 }
 
-/// How likely everything is, drawn afresh for each seed.
+/// How likely everything is, drawn anew for each seed.
 struct Chances {
     connect: f64,
     speak: f64,
@@ -85,7 +84,7 @@ struct Chances {
     gulp: usize,
 }
 
-/// Somebody who talks and listens, and knows exactly what to expect.
+/// A client that talks and listens, and knows exactly what to expect.
 struct Client {
     /// What it joined as. Any other name that it takes begins with this, and an `n`.
     name: String,
@@ -96,7 +95,7 @@ struct Client {
     /// Everything that was sent: where it ends, and what everyone will read of it, if anything.
     sent: Vec<(usize, Option<String>)>,
     sent_bytes: usize,
-    /// How many of `sent` the room is known to have heard.
+    /// How many of `sent` the room is known to have processed.
     heard: usize,
     /// Whether no more is sent.
     silent: bool,
@@ -128,7 +127,7 @@ struct Client {
 enum Stay {
     Here,
     Left {
-        /// Whether of their own accord.
+        /// Whether they left of their own accord.
         in_order: bool,
     },
 }
@@ -304,7 +303,7 @@ impl World {
         let filler = "x".repeat(self.rng.usize(0..self.limits.max_line / 2));
         let other = self.rng.usize(..self.clients.len());
         let client = &mut self.clients[at];
-        // What it is called by then is for the conversation to say.
+        // The name that it has by then is taken from the conversation.
         let (name, number) = ("NAME", client.sent.len());
         let text = format!("{number}{filler}");
         match self.rng.u8(0..20) {
@@ -339,18 +338,18 @@ impl World {
         }
     }
 
-    /// The reader takes what lies in its socket, so that there is room for so many bytes more.
+    /// The reader takes what is in its socket, so that there is room for this many more bytes.
     fn open_window(&mut self, at: usize, window: usize) {
         let client = &self.clients[at];
         let pipe = &mut *client.pipe.borrow_mut();
         pipe.window = pipe.window.max(window);
-        // The edge: an event comes only where the socket had refused, and now takes something.
+        // Edge-triggered: an event comes only if the socket had refused, and now takes something.
         if pipe.window > 0 && std::mem::take(&mut pipe.refused) {
             self.reactor.note(client.token, false, true);
         }
     }
 
-    /// Says a last line without its end, or `!exit`, and ends the input, once that is delivered.
+    /// Sends a last line without its LF, or `!exit`, and ends the input once that is delivered.
     fn leave(&mut self, at: usize) {
         let exits = self.rng.bool();
         let client = &mut self.clients[at];
@@ -418,7 +417,7 @@ impl World {
         }
         let name = words[usize::from(words[0].starts_with('*'))].trim_end_matches(':');
         let owner = self.names.get(name).unwrap_or_else(|| panic!("{line}: nobody has that name")).clone();
-        let (stay, _) = self.stays.get_mut(&owner).expect("whoever has a name has joined");
+        let (stay, _) = self.stays.get_mut(&owner).expect("someone with a name has joined");
         assert_eq!(*stay, Stay::Here, "{line}: from somebody who has left");
         match words[..] {
             ["***", _, "left" | "left:", ref reason @ ..] => {
@@ -452,7 +451,7 @@ impl World {
         let client = &mut self.clients[at];
         client.refused_since = pipe.refused.then(|| client.refused_since.unwrap_or(self.now));
         client.stuck |= client.refused_since.is_some_and(|since| since + self.limits.stall_timeout <= self.now);
-        // What is said is UTF-8, but its last character may have been cut in two.
+        // All of it is UTF-8, but its last character may have been cut in two.
         let bytes = &pipe.from_server[client.checked..];
         let valid = std::str::from_utf8(bytes).map_or_else(|error| error.valid_up_to(), str::len);
         let mut partial = std::str::from_utf8(&bytes[..valid]).expect("so much is valid");
@@ -473,11 +472,11 @@ impl World {
         }
         let id = ClientId(slots::index(client.token));
         if !pipe.closed && !pipe.reset && !pipe.refused && self.reactor.lobby.is_pending(id) {
-            // What the end of a turn brings about is written in the next one, which follows at once.
+            // What is appended at the end of a turn is written in the next one, which follows at once.
             let next_turn = self.reactor.wake_at(self.now);
             assert!(next_turn.is_some_and(|at| at <= self.now), "{}: forgotten, its socket being ready", client.name);
         }
-        // What was read and not heard is held in memory: no more of it than one reading and one line.
+        // What was read and not processed is held in memory: at most one read and one line.
         let unheard = client.sent[client.heard..].iter().find(|(_, public)| public.is_some());
         if let Some(&(end, _)) = unheard.filter(|_| client.greeted && !pipe.closed) {
             let listened_to = !self.reactor.lobby.is_closing(id);
@@ -489,8 +488,8 @@ impl World {
 
     // ---- The end ----
 
-    /// Nothing goes wrong any more: whoever is still here has to reach the end of the conversation, without anything
-    /// but the events that a socket gives and the deadlines that the room has named.
+    /// The faults stop: everyone who is still here has to reach the end of the conversation, with nothing but the
+    /// events of the sockets and the deadlines that the server has named.
     fn calm_down(&mut self) {
         for at in 0..self.clients.len() {
             let rest = self.clients[at].outgoing.len();
@@ -503,9 +502,9 @@ impl World {
                 continue;
             }
             assert_eq!(client.checked, pipe.from_server.len(), "{}: a line is unfinished", client.name);
-            assert_eq!(client.next, Some(self.said.len()), "{}: has not heard everything", client.name);
+            assert_eq!(client.next, Some(self.said.len()), "{}: has not read everything", client.name);
             let unsaid = client.sent[client.heard..].iter().find(|(_, public)| public.is_some());
-            assert_eq!(unsaid, None, "{}: was not heard to the end", client.name);
+            assert_eq!(unsaid, None, "{}: was not processed to the end", client.name);
         }
     }
 
@@ -525,7 +524,7 @@ impl World {
         panic!("the server does not come to rest");
     }
 
-    /// Everybody ends their input; then nobody is here, and everybody who came was seen to leave.
+    /// Everybody ends their input; then nobody is here, and everybody who joined was seen to leave.
     fn everybody_leaves(&mut self) {
         for at in 0..self.clients.len() {
             self.leave(at);
@@ -540,7 +539,7 @@ impl World {
             let left_in_order =
                 self.stays.get(&client.name).is_some_and(|(stay, _)| *stay == Stay::Left { in_order: true });
             let unsaid = client.sent[client.heard..].iter().find(|(_, public)| public.is_some());
-            assert!(!left_in_order || unsaid.is_none(), "{}: {unsaid:?} was not heard", client.name);
+            assert!(!left_in_order || unsaid.is_none(), "{}: {unsaid:?} was not processed", client.name);
             self.tally.evicted += u64::from(client.evicted);
             self.tally.slowed += client.slowed;
             self.tally.whispers += client.whispers.len() as u64;
@@ -601,7 +600,7 @@ impl Client {
             let asked = self.sessions[self.answered] - self.sessions[0];
             assert_eq!(heard.parse::<usize>().expect("a number"), asked, "{}: every line counts", self.name);
             self.answered += 1;
-            let next = self.next.expect("who has a session has a name");
+            let next = self.next.expect("a client with a session has a name");
             let expected = conversation.starts.get(next).copied().unwrap_or(conversation.end);
             assert_eq!(position.parse::<u64>().expect("a number"), expected, "{}: due where it says", self.name);
         } else if let Some(rest) = text.strip_prefix("error: unknown command !u") {
@@ -618,10 +617,10 @@ impl Client {
         }
     }
 
-    /// Where the history begins that was promised: as many lines before the arrival as there are, up to the limit and
+    /// Where the history that was announced begins: as many lines before the arrival as there are, up to the limit and
     /// to what is kept.
     fn first_line(&self, Conversation { stays, .. }: &Conversation<'_>) -> usize {
-        assert!(self.history > 0, "{}: nobody hears anything before having a name", self.name);
+        assert!(self.history > 0, "{}: nobody reads anything before having a name", self.name);
         stays[&self.name].1 - self.history
     }
 

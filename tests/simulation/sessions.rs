@@ -32,8 +32,8 @@ const LISTENER: usize = 0;
 /// Steps of one seed in which the network breaks.
 const STEPS: usize = 500;
 
-/// Every line typed is read exactly once, in order, by everyone who stayed or came back in time; where that could not
-/// be, everyone concerned was told.
+/// Every line typed is read exactly once, in order, by everyone who stayed or came back in time; where that was not
+/// possible, everyone concerned was told.
 #[test]
 fn a_line_typed_arrives_once() {
     let mut tally = Tally::default();
@@ -73,7 +73,7 @@ impl Tally {
     }
 }
 
-/// How likely everything is, drawn afresh for each seed.
+/// How likely everything is, drawn anew for each seed.
 struct Chances {
     type_line: f64,
     deliver: f64,
@@ -99,7 +99,7 @@ struct Person {
     shown: Vec<Shown>,
     /// Whether this connection's history has been announced, and the greeting not yet come.
     has_history: bool,
-    /// Whether some lines may stand twice, the session or a part of the conversation being gone.
+    /// Whether some lines may be there twice, because the session or a part of the conversation is gone.
     may_double: bool,
 }
 
@@ -108,9 +108,9 @@ struct Person {
 enum Shown {
     /// A line of the room.
     Line(String),
-    /// So many bytes are missing here.
+    /// This many bytes are missing here.
     Missed(usize),
-    /// One has come as a newcomer: what was said in between is not known.
+    /// The client has joined as a newcomer: it does not know what was said in between.
     Anew,
 }
 
@@ -313,8 +313,8 @@ impl World {
         !bytes.is_empty()
     }
 
-    /// The connection is cut: what is under way is lost from some byte on. The client notices now; the server does now,
-    /// later, or not at all.
+    /// The connection is cut: what is in transit is lost from some byte on. The client notices now; the server notices
+    /// now, later, or not at all.
     fn cut(&mut self, at: usize) {
         self.tally.cuts += 1;
         let some = self.rng.usize(0..200);
@@ -416,7 +416,7 @@ impl World {
     /// What everybody read is what was said, and what was said is what was typed.
     fn judge(&mut self) {
         for (at, person) in self.people.iter().enumerate() {
-            assert_eq!(person.session.unacked().len(), 0, "person {at} has not been heard to the end");
+            assert_eq!(person.session.unacked().len(), 0, "person {at} has lines that were not processed");
             self.judge_reading(at, person);
             let mine: Vec<&str> = self
                 .said
@@ -501,7 +501,7 @@ impl World {
 
 impl Tally {
     fn hear(&mut self, person: &mut Person, bytes: &[u8]) {
-        let line = person.line.as_mut().expect("only who is connected hears anything");
+        let line = person.line.as_mut().expect("only someone connected reads anything");
         let mut lines = line.input.split(bytes, 1 << 20);
         while let Some(line) = lines.next() {
             let Line::Whole(line) = line else { panic!("no line is that long") };

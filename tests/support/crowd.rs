@@ -1,4 +1,4 @@
-//! Very many clients at once.
+//! Large numbers of clients.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -8,7 +8,7 @@ use mio::{Events, Interest, Poll, Token};
 
 use super::peer::{PATIENCE, Peer, loopback};
 
-/// Joins `count` clients at once, which read everything until all of them have heard `end`, and then leave together.
+/// Joins `count` clients at once, which read everything until all of them have read `end`, and then leave together.
 pub fn storm(address: SocketAddr, count: usize, end: &[u8]) {
     let mut sockets: Vec<TcpStream> = (0..count).map(|_| TcpStream::connect(address).expect("it accepts")).collect();
     for (i, socket) in sockets.iter_mut().enumerate() {
@@ -44,7 +44,7 @@ pub fn storm(address: SocketAddr, count: usize, end: &[u8]) {
     }
 }
 
-/// Lets `count` clients come and go, in every way in which one can.
+/// Lets `count` clients come and go, in every possible way.
 pub fn churn(address: SocketAddr, count: usize) {
     const THREADS: usize = 4;
     let come_and_go = |i: usize, peer: &mut Peer| match i / THREADS % 4 {
@@ -63,7 +63,7 @@ pub fn churn(address: SocketAddr, count: usize) {
         for thread in 0..THREADS {
             scope.spawn(move || {
                 for i in (thread..count).step_by(THREADS) {
-                    // From several addresses: a port that was just in use is not to be had again at once.
+                    // From several addresses: a port that was just in use cannot be used again at once.
                     let source = loopback(u8::try_from(2 + i % 16).expect("it is small"));
                     let mut peer = Peer::connect_from(source, address);
                     come_and_go(i, &mut peer);

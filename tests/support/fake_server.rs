@@ -1,4 +1,4 @@
-//! A server whose every word the test says itself.
+//! A server of which the test writes every line itself.
 
 use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -128,8 +128,8 @@ impl Peer {
         self.send(&format!("--- session t at {}, {heard} heard\n", self.position));
     }
 
-    /// Greets a client that comes back, which has to show where it has stopped, and tells it `missed` and that the server
-    /// has heard so many lines.
+    /// Greets a client that comes back, which has to send its position, and tells it `missed` and that the server has
+    /// heard this many lines.
     pub fn resume(&mut self, position: usize, missed: &str, name: &str, heard: u64) {
         self.send("--- welcome to gotcp: your first line is your name\n");
         assert_eq!(self.raw_line(), format!("!resume t@{position}"));

@@ -7,13 +7,13 @@ use std::thread;
 
 use nix::sched::{CloneFlags, setns};
 
-/// A host of its own, gone when this is.
+/// A host of its own, removed when this is dropped.
 pub struct Host {
     name: String,
 }
 
 impl Host {
-    /// A host with nothing but a loopback; `None` where the test has not the right to make one.
+    /// A host with nothing but a loopback; `None` if the test may not create one.
     pub fn new() -> Option<Host> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("gotcp{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
@@ -21,7 +21,7 @@ impl Host {
         host.ip("link set lo up").then_some(host)
     }
 
-    /// Configures it: runs `ip` with these arguments, separated by blanks. Answers whether that worked.
+    /// Configures it: runs `ip` with these arguments, separated by spaces. Returns whether that worked.
     pub fn ip(&self, args: &str) -> bool {
         let args: Vec<&str> = ["-n", &self.name].into_iter().chain(args.split(' ')).collect();
         ip(&args)
@@ -38,7 +38,7 @@ impl Host {
     pub fn run<T: Send>(&self, what: impl FnOnce() -> T + Send) -> T {
         let namespace = File::open(format!("/run/netns/{}", self.name)).expect("it was made");
         let enter_and_run = move || {
-            setns(namespace, CloneFlags::CLONE_NEWNET).expect("who may make one may enter it");
+            setns(namespace, CloneFlags::CLONE_NEWNET).expect("a process that may create one may enter it");
             what()
         };
         thread::scope(|scope| {

@@ -10,7 +10,7 @@ use socket2::{Domain, SockRef, Socket, Type};
 /// How long anything may take before a test gives up. It is never a part of what a test shows.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The first line that anyone hears.
+/// The first line that every connection is sent.
 pub const WELCOME: &str = "--- welcome to gotcp: your first line is your name";
 
 /// One connection to a server.
@@ -103,7 +103,7 @@ impl Peer {
         lines.into_iter().for_each(|line| self.expect(line));
     }
 
-    /// Reads on to this line; answers what came before it.
+    /// Reads on to this line; returns what came before it.
     #[track_caller]
     pub fn skip_to(&mut self, line: &str) -> Vec<String> {
         let mut before = Vec::new();
@@ -119,7 +119,7 @@ impl Peer {
         }
     }
 
-    /// Reads on to a line that starts like this; answers it.
+    /// Reads on to a line that starts like this; returns it.
     #[track_caller]
     pub fn skip_to_start(&mut self, start: &str) -> String {
         loop {
@@ -143,7 +143,7 @@ impl Peer {
         }
     }
 
-    /// Reads to the end, be it a reset, and answers the bytes and whether the end was in order.
+    /// Reads to the end, or to a reset; returns the bytes and whether the end was in order.
     pub fn drain(&mut self) -> (Vec<u8>, bool) {
         let mut bytes = Vec::new();
         let outcome = self.input.read_to_end(&mut bytes);
@@ -165,7 +165,7 @@ impl Peer {
         SockRef::from(self.input.get_ref()).set_linger(Some(Duration::ZERO)).unwrap();
     }
 
-    /// The socket, to be written to, or to be told something.
+    /// The socket, to write to, or to set options of.
     pub fn stream(&self) -> &TcpStream {
         self.input.get_ref()
     }
@@ -181,7 +181,7 @@ impl Peer {
     }
 }
 
-/// So many lines, told apart by the numbers that they begin with, counted from 0.
+/// This many lines, told apart by the numbers that they begin with, counted from 0.
 pub fn numbered(count: usize, text: &str) -> String {
     (0..count).fold(String::new(), |lines, i| lines + &format!("{i}{text}\n"))
 }

@@ -1,4 +1,4 @@
-//! Sockets without a network: what arrives, and how much is taken, is the test's to say.
+//! Sockets without a network: the test says what arrives, and how much is taken.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -55,7 +55,7 @@ impl Socket for Wire {
     fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let pipe = &mut *self.0.borrow_mut();
         assert!(!pipe.finished, "nothing is written after the end");
-        assert!(slices.iter().any(|slice| !slice.is_empty()), "nobody is bothered with nothing");
+        assert!(slices.iter().any(|slice| !slice.is_empty()), "an empty write is never tried");
         if pipe.reset {
             return Err(io::ErrorKind::BrokenPipe.into());
         }

@@ -9,7 +9,7 @@ use rlimit::Resource;
 use super::peer::PATIENCE;
 use super::server::Server;
 
-/// How finely the system counts a process's time. Every Linux has this for what it shows.
+/// In which unit the system shows a process's time: the same on every Linux.
 const TICKS_PER_SECOND: u64 = 100;
 
 impl Server {

@@ -49,7 +49,7 @@ pub struct Setup {
     pub stdout: Option<Stdio>,
     pub rows: u16,
     pub columns: u16,
-    /// Where it keeps what it keeps.
+    /// The folder for its files.
     pub home: TempDir,
 }
 
@@ -140,7 +140,7 @@ impl Terminal {
         self.press(&format!("\x1b[200~{}\x1b[201~", text.replace('\n', "\r")));
     }
 
-    /// The screen, without the blanks at the ends.
+    /// The screen, without the spaces at the ends of its rows.
     pub fn screen(&self) -> String {
         self.look(|parser, _| parser.screen().contents().trim_end().to_owned())
     }
@@ -178,7 +178,7 @@ impl Terminal {
         f(&display.parser, &display.raw)
     }
 
-    /// Waits until something is so.
+    /// Waits until a condition holds.
     pub fn wait(&self, what: &str, is_so: impl Fn(&Terminal) -> bool) {
         let deadline = Instant::now() + SOON;
         while !is_so(self) {

@@ -33,13 +33,13 @@ pub fn gotcp<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
 }
 
 impl Server {
-    /// Starts a server on a port of its choice, with these options, separated by blanks.
+    /// Starts a server on a free port, with these options, separated by spaces.
     #[track_caller]
     pub fn start(options: &str) -> Server {
         Server::start_on("127.0.0.1:0", options)
     }
 
-    /// Starts a server on an address, with these options, separated by blanks.
+    /// Starts a server on an address, with these options, separated by spaces.
     #[track_caller]
     pub fn start_on(address: &str, options: &str) -> Server {
         let args = ["server", "--listen", address].into_iter().chain(options.split_whitespace());
@@ -97,7 +97,7 @@ impl Server {
         line
     }
 
-    /// The first line on its console from here on in which this stands.
+    /// The next line on its console that contains this.
     #[track_caller]
     pub fn find_on_console(&mut self, part: &str) -> String {
         let mut others = Vec::new();
@@ -110,7 +110,7 @@ impl Server {
         }
     }
 
-    /// Waits for it to end; answers how, and what was left on the console.
+    /// Waits for it to end; returns its exit status, and what was left on the console.
     #[track_caller]
     pub fn wait(mut self) -> (ExitStatus, Vec<String>) {
         let status = self.wait_for_end();
@@ -124,7 +124,7 @@ impl Server {
         }
     }
 
-    /// Asks it to stop, waits, and answers what was left on the console.
+    /// Asks it to stop, waits, and returns what was left on the console.
     #[track_caller]
     pub fn stop(self) -> Vec<String> {
         self.signal(Signal::SIGTERM);

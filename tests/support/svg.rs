@@ -108,8 +108,8 @@ fn draw_stretch(svg: &mut String, (column, row): (u16, u16), columns: u16, text:
         );
     }
     let fill = if style.is_inverse { BACKGROUND } else { style.color };
-    let blanks = text.len() - visible.len();
-    let length = width - blanks as f32 * CELL.0;
+    let spaces = text.len() - visible.len();
+    let length = width - spaces as f32 * CELL.0;
     let weight = if style.is_bold { " font-weight=\"bold\"" } else { "" };
     let opacity = if style.is_dim { " opacity=\".62\"" } else { "" };
     let baseline = y + 13.5;
