@@ -1,10 +1,10 @@
 //! The client: a prompt for people, a pipe for scripts.
 //!
-//! In reading order: [`session`] is what makes a line arrive once, without a socket or a clock; [`render`] is what lines
-//! look like. [`network`] is the thread that owns a session and its connection, and makes the connection again, after the
-//! waits of [`backoff`]; [`handle`] is what the other threads have of it. [`plain`] is the form for pipes, [`terminal`] the
-//! one for people, with a [`prompt`]. [`wanted`] is the name that the user asked for; [`signals`] and [`panics`] end the
-//! program in order. [`probe`] only looks whether a server is there.
+//! In reading order: [`session`] is what makes a line arrive once, without a socket or a clock; `render` is what lines
+//! look like. `network` is the thread that owns a session and its connection, and makes the connection again, after the
+//! waits of `backoff`; `handle` is what the other threads have of it. `plain` is the form for pipes, `terminal` the
+//! one for people, with a `prompt`. [`wanted`] is the name that the user asked for; `signals` and `panics` end the
+//! program in order. `probe` only looks whether a server is there.
 //!
 //! ```text
 //!               ┌── commands ──> Handle ──> Network ── Session ──> server
@@ -12,17 +12,17 @@
 //!               └<── screen <── Renderer <─────┴── what is for people <
 //! ```
 
-pub mod backoff;
-pub mod handle;
-pub mod network;
-pub mod panics;
-pub mod plain;
-pub mod probe;
-pub mod prompt;
-pub mod render;
+mod backoff;
+mod handle;
+mod network;
+mod panics;
+mod plain;
+mod probe;
+mod prompt;
+mod render;
 pub mod session;
-pub mod signals;
-pub mod terminal;
+mod signals;
+mod terminal;
 pub mod wanted;
 
 use std::env;

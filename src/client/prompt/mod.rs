@@ -167,11 +167,6 @@ impl Prompt {
         typed
     }
 
-    /// Lets keys be signals and be echoed until the next prompt.
-    pub fn rest(&self) {
-        self.modes.restore();
-    }
-
     /// Takes what stands behind the next prompt, and puts another text there: before the cursor, and behind it.
     pub fn swap_draft(&mut self, other: &mut (String, String)) {
         std::mem::swap(&mut self.draft, other);
