@@ -160,6 +160,16 @@ fuzz_target!(|input: Input| {
     }
     // Once everybody reads and nothing more is processed, every connection comes to an end.
     driver.hold(false);
+    let end = driver.lobby.room().scrollback().end();
+    for (index, connection) in driver.connections.iter_mut().enumerate() {
+        if let Some(connection) = connection
+            && !driver.lobby.is_closing(ClientId(index))
+            && let Some(token) = &connection.session
+        {
+            let handled = driver.sessions[token].handled;
+            connection.answers.push_back(format!("--- session {token} at {end}, {handled} heard"));
+        }
+    }
     driver.lobby.shut_down(driver.now);
     for connection in driver.connections.iter_mut().flatten() {
         connection.window = usize::MAX;

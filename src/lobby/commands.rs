@@ -144,8 +144,15 @@ impl Lobby {
             self.act(id, seat, Act::OpenSession(token.id()), now);
             self.client_mut(id).token = Some(Box::new(token));
         }
+        self.tell_session(id);
+    }
+
+    /// Tells the owner of a session, if it is one, what to come back with and how many lines were heard.
+    pub(super) fn tell_session(&mut self, id: ClientId) {
         let client = self.client(id);
-        let (token, heard) = (client.token.as_ref().expect("it is there by now").to_string(), client.heard);
-        self.tell(id, Private::Session { token: &token, position: self.room.scrollback().end(), heard });
+        if let Some(token) = client.token.as_ref().map(ToString::to_string) {
+            let (position, heard) = (self.room.scrollback().end(), client.heard);
+            self.tell(id, Private::Session { token: &token, position, heard });
+        }
     }
 }

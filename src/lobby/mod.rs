@@ -298,11 +298,16 @@ impl Lobby {
 
     /// Everybody is told that the server is shutting down, and no more input is processed.
     pub fn shut_down(&mut self, now: Duration) {
+        let open = |client: &Option<Client>| client.as_ref().is_some_and(|client| client.state != State::Closing);
+        let clients: Vec<ClientId> =
+            (0..self.clients.len()).filter(|&index| open(&self.clients[index])).map(ClientId).collect();
+        // So that the owners of sessions know what not to say again, wherever they go on.
+        for &id in &clients {
+            self.tell_session(id);
+        }
         self.propose(Change::ShutDown, now);
-        for index in 0..self.clients.len() {
-            if self.clients[index].as_ref().is_some_and(|client| client.state != State::Closing) {
-                self.dismiss(ClientId(index));
-            }
+        for id in clients {
+            self.dismiss(id);
         }
     }
 

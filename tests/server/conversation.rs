@@ -993,6 +993,25 @@ fn a_position_is_never_refused() {
     }
 }
 
+/// A server that is stopped says once more how many lines it has heard of a session, so that none is said again to the next
+/// one.
+#[test]
+fn a_stop_says_what_was_heard() {
+    let server = Server::start("--history 0");
+    let mut bob = server.join("bob");
+    let mut carol = server.join("carol");
+    let session = Session::open(&mut carol);
+    bob.expect("*** carol joined");
+    carol.send("one\n!help\n\ntwo\n");
+    bob.expect_all(["carol: one", "carol: two"]);
+    carol.skip_to("carol: two");
+    server.signal(Signal::SIGTERM);
+    let position = session.position + "carol: one\ncarol: two\n".len() as u64;
+    let answer = format!("--- session {} at {position}, 4 heard", session.token);
+    assert_eq!(carol.rest(), [answer.as_str(), "*** the server is shutting down"]);
+    assert_eq!(bob.rest(), ["*** the server is shutting down"]);
+}
+
 /// Guessing is no use: after ten refusals the connection is closed.
 #[test]
 fn guessing_is_cut_short() {
