@@ -220,9 +220,7 @@ impl Lobby {
         let limit = self.limits.rate;
         let client = self.client(id);
         let is_too_fast = client.lines_left.ready_at(&limit) > now || self.access.ready_at(client.place) > now;
-        let client = self.client_mut(id);
-        client.is_waiting = true;
-        if is_too_fast && !std::mem::replace(&mut client.was_told_to_slow_down, true) {
+        if is_too_fast && !std::mem::replace(&mut self.client_mut(id).was_told_to_slow_down, true) {
             self.tell(id, Private::TooFast);
         }
     }

@@ -81,12 +81,6 @@ impl Name {
         &self.0
     }
 
-    /// The name without its tag: the part before the last `#`.
-    #[must_use]
-    pub fn base(&self) -> &str {
-        self.0.rsplit_once('#').map_or(&*self.0, |(base, _)| base)
-    }
-
     /// What this name looks like.
     #[must_use]
     pub fn look(&self) -> Look {
@@ -311,7 +305,7 @@ mod tests {
             assert_eq!(parse(name).unwrap().as_str(), name);
         }
         assert_eq!(parse(" carol\t").unwrap().as_str(), "carol");
-        assert_eq!(parse("a#b#0b9189").unwrap().base(), "a#b");
+        assert_eq!(parse("a#b#0b9189").unwrap().as_str(), "a#b#0b9189");
     }
 
     /// Nothing that could forge another line, or is invisible, is a name; the error says why.

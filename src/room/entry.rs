@@ -123,8 +123,6 @@ pub enum Outcome {
     Renamed(Range<u64>),
     /// Someone left.
     Left(Range<u64>),
-    /// Everyone was told something.
-    Told(Range<u64>),
-    /// It took effect, and appends no line.
+    /// It took effect, and there is nothing to say about it.
     Done,
 }

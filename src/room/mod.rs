@@ -71,7 +71,10 @@ impl Room {
                 Outcome::Left(span)
             }
             Change::GiveUp { .. } => Outcome::Void,
-            Change::ShutDown => Outcome::Told(self.append(&Public::ShuttingDown)),
+            Change::ShutDown => {
+                self.append(&Public::ShuttingDown);
+                Outcome::Done
+            }
         }
     }
 
@@ -181,6 +184,16 @@ mod tests {
             Log { room: Room::new(64 * 1024).unwrap(), at: SECOND }
         }
 
+        /// Carol was here with this session, and has left; her name is reserved for 9 s.
+        fn after_carol_left() -> (Log, SessionId) {
+            let (mut log, id) = (Log::new(), SessionToken::new(7).id());
+            let seat = log.join("carol");
+            log.act(seat, 0, Act::OpenSession(id));
+            log.act(seat, 1, gone_until(9 * SECOND));
+            log.apply(Change::GiveUp { seat });
+            (log, id)
+        }
+
         fn apply(&mut self, change: Change<'_>) -> Outcome {
             let outcome = self.room.apply(Entry { at: self.at, change });
             self.room.roster().check();
@@ -250,11 +263,7 @@ mod tests {
     /// resumed.
     #[test]
     fn a_reservation_ends() {
-        let (mut log, id) = (Log::new(), SessionToken::new(7).id());
-        let seat = log.join("carol");
-        log.act(seat, 0, Act::OpenSession(id));
-        log.act(seat, 1, gone_until(9 * SECOND));
-        log.apply(Change::GiveUp { seat });
+        let (mut log, id) = Log::after_carol_left();
         log.at = 9 * SECOND;
         let other = log.join("carol");
         assert_eq!(log.resume(id), Outcome::NoSuchSession);
@@ -266,11 +275,7 @@ mod tests {
     /// A clock that steps back does not take the room's time back.
     #[test]
     fn time_never_steps_back() {
-        let (mut log, id) = (Log::new(), SessionToken::new(7).id());
-        let seat = log.join("carol");
-        log.act(seat, 0, Act::OpenSession(id));
-        log.act(seat, 1, gone_until(9 * SECOND));
-        log.apply(Change::GiveUp { seat });
+        let (mut log, _) = Log::after_carol_left();
         log.at = 9 * SECOND;
         log.join("bob");
         log.at = SECOND;
