@@ -91,7 +91,7 @@ fn turn(bencher: Bencher<'_, '_>, bytes: usize) {
     let input = format!("{}\n", &ASCII[1..]).repeat(bytes / ASCII.len());
     bencher.counter(ItemsCount::new(MEMBERS * bytes / ASCII.len())).bench_local(|| {
         let mut lines = buffer.split(black_box(input.as_bytes()), MAX_LINE);
-        while let Some(line) = lines.next_if(|length| lobby.may_handle(SENDER, length, NOW)) {
+        while let Some(line) = lines.next_if(|line| lobby.may_handle(SENDER, line, NOW)) {
             lobby.handle_line(SENDER, line, NOW);
         }
         drop(lines);

@@ -37,8 +37,9 @@
 //! | [`room`] | what everybody sees: entries, and what they do. Pure |
 //! | `room/entry.rs` | what may happen to a room |
 //! | `room/mod.rs` | `apply`, the only function that changes it |
+//! | `room/checkpoint.rs` | the room as bytes, in place of all entries so far |
 //! | `room/scrollback.rs` | what was said: the ring buffer |
-//! | `room/roster.rs` | who is here, and who may come back |
+//! | `room/roster.rs`, `room/people.rs` | who is here, and who may come back |
 //! | `room/session.rs`, `room/place.rs` | the secret of a session; where connections come from |
 //! | [`lobby`] | what is local to one server: connections and their limits. Pure |
 //! | `lobby/client.rs` | one connection |
@@ -46,6 +47,7 @@
 //! | `lobby/mod.rs` | what happens to a connection |
 //! | `lobby/login.rs` | its first line: a name, or a session to resume |
 //! | `lobby/commands.rs` | its other lines |
+//! | `lobby/proposals.rs` | from a proposal to what came of it |
 //! | `lobby/access.rs`, `lobby/rate_limit.rs` | how many may come; how fast they may send |
 //! | `lobby/backpressure.rs` | slow readers |
 //! | `lobby/limits.rs` | how much there may be of everything |

@@ -53,7 +53,7 @@ fuzz_target!(|bytes: &[u8]| {
 fn send(lobby: &mut Lobby, id: ClientId, bytes: &[u8]) {
     let mut buffer = LineBuffer::default();
     let mut lines = buffer.split(bytes, lobby.max_line());
-    while let Some(line) = lines.next_if(|length| lobby.may_handle(id, length, NOW)) {
+    while let Some(line) = lines.next_if(|line| lobby.may_handle(id, line, NOW)) {
         lobby.handle_line(id, line, NOW);
     }
     drop(lines);

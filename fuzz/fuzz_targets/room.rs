@@ -181,8 +181,8 @@ fuzz_target!(|input: Input| {
 });
 
 impl Connection {
-    /// The length of the next line, or of the last one if no more is to come.
-    fn pending(&self, max_line: usize) -> Option<usize> {
+    /// The next line, or the last one if no more is to come.
+    fn pending(&self, max_line: usize) -> Option<&[u8]> {
         let is_last = self.end.is_some() && self.inbox.is_empty();
         self.buffer.pending(max_line).or_else(|| self.buffer.unfinished().filter(|_| is_last))
     }
@@ -348,7 +348,7 @@ impl Driver {
     fn process(&mut self, id: ClientId, connection: &mut Connection, bytes: &[u8]) {
         let mut buffer = std::mem::take(&mut connection.buffer);
         let mut lines = buffer.split(bytes, self.lobby.max_line());
-        while let Some(line) = lines.next_if(|length| self.lobby.may_handle(id, length, self.now)) {
+        while let Some(line) = lines.next_if(|line| self.lobby.may_handle(id, line, self.now)) {
             let text = match &line {
                 Line::Whole(text) => Some(text.to_vec()),
                 Line::TooLong => None,
@@ -364,7 +364,12 @@ impl Driver {
     fn end_input(&mut self, id: ClientId, connection: &mut Connection, end: End) {
         let rest = connection.buffer.finish();
         let position = self.lobby.room().scrollback().end();
-        self.lobby.end_input(id, end, rest.as_deref(), self.now);
+        if let Some(rest) = &rest {
+            self.lobby.handle_rest(id, end, rest, self.now);
+        }
+        if !self.lobby.is_closing(id) {
+            self.lobby.end_input(id, end, self.now);
+        }
         // A session counts lines that end with LF only: the rest is sent again.
         if end == End::Closed && connection.session.is_none() && rest.is_some() {
             self.account(id, connection, rest.as_deref(), position);

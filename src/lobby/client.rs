@@ -32,8 +32,14 @@ pub struct Client {
     pub bytes_left: Bucket,
     /// What its owner can come back with.
     pub token: Option<Box<SessionToken>>,
-    /// How many lines of its session have been processed. Meaningless without a session.
+    /// How many lines of its session have been taken: the number of the latest one. Meaningless without a session.
     pub heard: u64,
+    /// Which connection it is: no other one ever has this number.
+    pub serial: u64,
+    /// How many of its proposals are not decided yet.
+    pub undecided: u32,
+    /// Whether no line of it may be processed before all of those are decided.
+    pub is_held_up: bool,
     /// Whether it was let in and counts against the limits, instead of being turned away.
     pub is_admitted: bool,
     /// Whether it was told that it sends too fast, and has not slowed down since.
@@ -74,7 +80,7 @@ pub enum End {
 impl Client {
     /// A connection that has just come in.
     #[must_use]
-    pub fn new(place: Place, state: State, is_admitted: bool) -> Client {
+    pub fn new(serial: u64, place: Place, state: State, is_admitted: bool) -> Client {
         Client {
             place,
             state,
@@ -84,6 +90,9 @@ impl Client {
             bytes_left: Bucket::default(),
             token: None,
             heard: 0,
+            serial,
+            undecided: 0,
+            is_held_up: false,
             is_admitted,
             was_told_to_slow_down: false,
             is_waiting: false,

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::event::Event;
+use super::client::State;
 use super::limits::{MAX_PRIVATE, MAX_PRIVATE_TOTAL, MAX_WHISPERS_TOTAL};
+use super::proposals::Purpose;
 use super::rate_limit::cost_of;
 use super::{ClientId, Lobby};
 use crate::protocol::command::Command;
@@ -14,6 +15,15 @@ use crate::room::entry::{Act, Farewell, Outcome};
 use crate::room::roster::{Found, Seat};
 use crate::room::session::SessionToken;
 
+/// A whisper on its way.
+#[derive(Debug)]
+pub(super) struct Whisper {
+    from: Name,
+    to: Name,
+    reader: Seat,
+    text: Box<str>,
+}
+
 /// The longest line of names, in bytes, unless one name is longer.
 const NAMES_WIDTH: usize = 96;
 
@@ -23,27 +33,22 @@ impl Lobby {
         let text = sanitise(line);
         match Command::parse(&text) {
             Command::Nothing => {}
-            Command::Say(text) => self.speak(id, seat, Act::Say(text), now),
-            Command::Me(text) => self.speak(id, seat, Act::Me(text), now),
+            Command::Say(text) => self.speak(id, seat, Act::Say(text), text.len(), now),
+            Command::Me(text) => self.speak(id, seat, Act::Me(text), text.len(), now),
             Command::Msg { to, text } => self.whisper(id, seat, to, text, now),
             Command::Nick(name) => self.rename(id, seat, name, now),
             Command::Who => self.ask_for_names(id, now),
             Command::Help => notice::help().for_each(|line| self.tell(id, line)),
             Command::Session => self.open_session(id, seat, now),
-            Command::Exit(words) => {
-                self.leave(seat, self.client(id).heard, Farewell::Words(words), now);
-                self.dismiss(id);
-            }
+            Command::Exit(words) => self.act(id, seat, Purpose::Dismiss, Act::Leave(Farewell::Words(words)), now),
             Command::Usage(usage) => self.tell(id, Private::Error(Error::Usage(usage))),
             Command::Unknown(word) => self.tell(id, Private::Error(Error::UnknownCommand(word))),
         }
     }
 
-    fn speak(&mut self, id: ClientId, seat: Seat, act: Act<'_>, now: Duration) {
-        if let Outcome::Said(span) = self.act(id, seat, act, now) {
-            self.charge_bytes(id, span.end - span.start, now);
-            self.events.push(Event::Said(span));
-        }
+    fn speak(&mut self, id: ClientId, seat: Seat, act: Act<'_>, bytes: usize, now: Duration) {
+        self.charge_bytes(id, self.room.roster().person(seat.person).name.as_str().len() + bytes, now);
+        self.act(id, seat, Purpose::Nothing, act, now);
     }
 
     /// A whisper is entered as processed first, and sent only if that entry took effect: so it arrives at most once.
@@ -65,10 +70,27 @@ impl Lobby {
         if waiting >= MAX_PRIVATE || self.private_bytes >= MAX_WHISPERS_TOTAL {
             return self.tell(id, Private::Error(Error::ReadsTooSlowly(to.as_str())));
         }
-        if self.act(id, seat, Act::Heard, now) == Outcome::Done {
-            let from = name(self, seat.person);
-            self.tell(target, Private::WhisperFrom { from: from.as_str(), text });
-            self.tell(id, Private::WhisperTo { to: to.as_str(), text });
+        let reader = Seat { person, number: self.room.roster().person(person).seat };
+        let whisper = Whisper { from: name(self, seat.person), to, reader, text: text.into() };
+        self.act(id, seat, Purpose::Whisper(Box::new(whisper)), Act::Heard, now);
+    }
+
+    /// A whisper was entered as processed.
+    pub(super) fn pass_on(&mut self, caller: Option<ClientId>, whisper: &Whisper) {
+        let Whisper { from, to, reader, text } = whisper;
+        let is_reader = |id: &ClientId| self.client(*id).state == State::Member(*reader);
+        let reader = self.connection_of(reader.person).filter(is_reader);
+        if let Some(id) = reader {
+            self.tell(id, Private::WhisperFrom { from: from.as_str(), text });
+        }
+        if let Some(id) = caller {
+            self.tell(
+                id,
+                match reader {
+                    Some(_) => Private::WhisperTo { to: to.as_str(), text },
+                    None => Private::Error(Error::Unreachable(to.as_str())),
+                },
+            );
         }
     }
 
@@ -80,11 +102,18 @@ impl Lobby {
         if name == self.room.roster().person(seat.person).name {
             return self.tell(id, Private::StillNamed(name.as_str()));
         }
-        match self.act(id, seat, Act::Rename(name.clone()), now) {
-            Outcome::Renamed(span) => self.events.push(Event::Renamed(span)),
-            Outcome::NameTaken => self.tell(id, Private::Error(Error::NameTaken(name.as_str()))),
-            Outcome::NameReserved => self.tell(id, Private::Error(Error::NameReserved(name.as_str()))),
-            outcome => debug_assert_eq!(outcome, Outcome::Void),
+        self.act(id, seat, Purpose::Rename(name.clone()), Act::Rename(name), now);
+    }
+
+    /// What came of another name.
+    pub(super) fn renamed(&mut self, caller: Option<ClientId>, name: &Name, outcome: &Outcome) {
+        let error = match outcome {
+            Outcome::NameTaken => Error::NameTaken(name.as_str()),
+            Outcome::NameReserved => Error::NameReserved(name.as_str()),
+            _ => return,
+        };
+        if let Some(id) = caller {
+            self.tell(id, Private::Error(error));
         }
     }
 
@@ -138,21 +167,25 @@ impl Lobby {
     }
 
     fn open_session(&mut self, id: ClientId, seat: Seat, now: Duration) {
-        if self.client(id).token.is_none() {
+        let act = if self.client(id).token.is_none() {
             let token = SessionToken::new((self.random)());
-            self.client_mut(id).heard = 0;
-            self.act(id, seat, Act::OpenSession(token.id()), now);
-            self.client_mut(id).token = Some(Box::new(token));
-        }
-        self.tell_session(id);
+            let session = token.id();
+            let client = self.client_mut(id);
+            (client.heard, client.token) = (0, Some(Box::new(token)));
+            Act::OpenSession(session)
+        } else {
+            Act::Heard
+        };
+        self.act(id, seat, Purpose::TellSession, act, now);
     }
 
     /// Tells the owner of a session, if it is one, what to come back with and how many lines were heard.
-    pub(super) fn tell_session(&mut self, id: ClientId) {
-        let client = self.client(id);
-        if let Some(token) = client.token.as_ref().map(ToString::to_string) {
-            let (position, heard) = (self.room.scrollback().end(), client.heard);
-            self.tell(id, Private::Session { token: &token, position, heard });
+    pub(super) fn tell_session(&mut self, id: ClientId, position: u64) {
+        let State::Member(seat) = self.client(id).state else { return };
+        let Some(session) = &self.room.roster().person(seat.person).session else { return };
+        let heard = session.heard;
+        if let Some(token) = self.client(id).token.as_ref().map(ToString::to_string) {
+            self.tell_at(id, position, Private::Session { token: &token, position, heard });
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::access::AccessLimits;
 use super::rate_limit::Rate;
 use crate::protocol::name::MAX_BYTES;
+use crate::protocol::notice::LONGEST_NOTICE;
 
 /// A client for which this many bytes of private lines wait gets no more whispers.
 pub const MAX_PRIVATE: usize = 256 * 1024;
@@ -27,8 +28,6 @@ pub const PLACE_SHARE: u32 = 5;
 
 /// A byte that is replaced becomes U+FFFD, which has three bytes.
 const GROWTH: usize = 3;
-/// The longest public line without a sender's text: two names and the words between them.
-const LONGEST_NOTICE: usize = 2 * MAX_BYTES + 32;
 
 const _: () = assert!(MAX_PRIVATE < MAX_ANSWERS && MAX_ANSWERS < MAX_WHISPERS_TOTAL);
 

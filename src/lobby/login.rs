@@ -4,18 +4,20 @@ use std::time::Duration;
 
 use super::event::Event;
 use super::limits::MAX_REFUSED;
+use super::proposals::Purpose;
 use super::rate_limit::JOIN_COST;
 use super::{ClientId, Due, Lobby};
 use crate::protocol::command::Command;
 use crate::protocol::name::Name;
-use crate::protocol::notice::{Error, Private};
+use crate::protocol::notice::{CONNECTION_LOST, Error, Private};
 use crate::protocol::text::sanitise;
-use crate::room::entry::{Act, Change, Outcome};
+use crate::room::entry::{Act, Change, Farewell, Outcome};
 use crate::room::roster::{Presence, Seat};
 use crate::room::session::SessionToken;
 
 /// What a returning connection sends: `!resume TOKEN@POSITION`.
-struct Resume {
+#[derive(Debug)]
+pub(super) struct Resume {
     token: SessionToken,
     position: u64,
 }
@@ -60,17 +62,25 @@ impl Lobby {
             self.refuse(id, error);
             return self.dismiss(id);
         }
-        let asked_for = name.clone();
-        match self.propose(Change::Join { name, place }, now) {
-            Outcome::Joined(seat, span) => {
+        self.propose(Some(id), Purpose::Join(name.clone()), Change::Join { name, place }, now);
+    }
+
+    /// What came of a name.
+    pub(super) fn joined(&mut self, id: Option<ClientId>, name: &Name, outcome: Outcome, now: Duration) {
+        match (outcome, id) {
+            (Outcome::Joined(seat, span), Some(id)) => {
                 self.charge(id, JOIN_COST - 1, now);
                 let online = self.room.roster().online();
                 self.events.push(Event::Joined(id, span.clone(), online));
-                self.welcome(id, seat, span.start, &asked_for, online);
+                self.welcome(id, seat, span.start, name, online);
             }
-            Outcome::NameTaken => self.refuse_login(id, Error::NameTaken(asked_for.as_str())),
-            Outcome::NameReserved => self.refuse_login(id, Error::NameReserved(asked_for.as_str())),
-            outcome => unreachable!("joining came to {outcome:?}"),
+            (Outcome::Joined(seat, _), None) => {
+                let act = Act::Leave(Farewell::Reason(CONNECTION_LOST));
+                self.propose(None, Purpose::Nothing, Change::Act { seat, line: 0, act }, now);
+            }
+            (Outcome::NameTaken, Some(id)) => self.refuse_login(id, Error::NameTaken(name.as_str())),
+            (Outcome::NameReserved, Some(id)) => self.refuse_login(id, Error::NameReserved(name.as_str())),
+            _ => {}
         }
     }
 
@@ -85,22 +95,26 @@ impl Lobby {
         self.tell_at(id, joined, Private::Named { name: name.as_str(), online });
     }
 
-    fn resume(&mut self, id: ClientId, Resume { token, position }: Resume, now: Duration) {
-        let session = token.id();
+    fn resume(&mut self, id: ClientId, resume: Resume, now: Duration) {
+        let session = resume.token.id();
         // What the previous connection has sent is counted up to now; nothing that comes from it later is.
         if let Some(person) = self.room.roster().owner_of(&session)
             && let Some(other) = self.connection_of(person)
         {
             let seat = Seat { person, number: self.room.roster().person(person).seat };
-            self.act(other, seat, Act::Heard, now);
+            self.act(other, seat, Purpose::Nothing, Act::Heard, now);
             self.keep_bucket(other, now);
         }
         let place = self.client(id).place;
-        let Outcome::Resumed { seat, before, was, heard, joined } =
-            self.propose(Change::Resume { session, place }, now)
-        else {
-            return self.refuse_login(id, Error::BadSession);
+        self.propose(Some(id), Purpose::Resume(Box::new(resume)), Change::Resume { session, place }, now);
+    }
+
+    /// What came of coming back.
+    pub(super) fn resumed(&mut self, id: Option<ClientId>, resume: &Resume, outcome: Outcome, now: Duration) {
+        let Outcome::Resumed { seat, before, was, heard, joined } = outcome else {
+            return id.map_or((), |id| self.refuse_login(id, Error::BadSession));
         };
+        let &Resume { token, position } = resume;
         match was {
             Presence::Here => {
                 if let Some(other) = self.connection_of(seat.person) {
@@ -112,7 +126,13 @@ impl Lobby {
             }
             Presence::Gone { .. } => {}
         }
-        let lines_left = self.sessions.remove(&session);
+        let Some(id) = id else {
+            let (back_by, reserved_until) = (now + self.limits.grace, now + self.limits.reserve);
+            let act = Act::Break { back_by, reserved_until };
+            let purpose = Purpose::Break { seat, back_by };
+            return self.propose(None, purpose, Change::Act { seat, line: 0, act }, now);
+        };
+        let lines_left = self.sessions.remove(&token.id());
         let client = self.client_mut(id);
         client.heard = heard;
         client.lines_left = client.lines_left.later(lines_left);
@@ -144,7 +164,7 @@ impl Lobby {
     /// disconnected.
     fn oldest(&self) -> u64 {
         let watermarks = self.backpressure.watermarks;
-        (self.turn_start + watermarks.turn).saturating_sub(watermarks.evict)
+        (self.turn_start + watermarks.turn).saturating_sub(watermarks.evict).max(self.room.scrollback().start())
     }
 }
 

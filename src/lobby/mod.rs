@@ -7,7 +7,7 @@
 //! Times are counted from any fixed moment.
 //!
 //! In reading order: [`client`] is one connection, [`outbox`] its cursor. `login` and `commands` are what its lines
-//! mean. [`access`] says who may come in, [`rate_limit`] how fast one may send, `backpressure` what happens to slow
+//! mean, and `proposals` what becomes of them. [`access`] says who may come in, [`rate_limit`] how fast one may send, `backpressure` what happens to slow
 //! readers, and [`limits`] how much there may be of everything. This file has the life of a connection.
 
 pub mod access;
@@ -18,16 +18,18 @@ pub mod event;
 pub mod limits;
 mod login;
 pub mod outbox;
+mod proposals;
 pub mod rate_limit;
 
 use std::collections::{BTreeSet, TryReserveError, VecDeque};
 use std::fmt;
 use std::time::Duration;
 
+use crate::protocol::command::Command;
 use crate::protocol::line::Line;
 use crate::protocol::notice::{CONNECTION_LOST, Error, Private, READ_TOO_SLOWLY};
 use crate::room::Room;
-use crate::room::entry::{Act, Change, Entry, Farewell, Outcome};
+use crate::room::entry::{Act, Change, Farewell, Outcome};
 use crate::room::place::Place;
 use crate::room::roster::{PersonKey, Seat};
 use crate::room::scrollback::Scrollback;
@@ -38,6 +40,7 @@ use client::{Client, End, State};
 use event::Event;
 use limits::{Limits, MAX_ANSWERS, MAX_ANSWERS_UNDER_PRESSURE, MAX_PRIVATE_TOTAL};
 use outbox::{Chunks, Outbox};
+use proposals::{Proposals, Purpose};
 use rate_limit::{Buckets, cost_of};
 
 /// A connection's number: small, and reused once the connection is forgotten.
@@ -51,8 +54,12 @@ pub type Random = Box<dyn FnMut() -> u128 + Send>;
 pub struct Lobby {
     limits: Limits,
     room: Room,
+    /// What is not decided yet; `None` where the log is in memory, which decides at once.
+    proposals: Option<Proposals>,
     access: Access,
     clients: Vec<Option<Client>>,
+    /// How many connections there have been.
+    serials: u64,
     /// Over which connection someone is here, by [`PersonKey::index`].
     connections: Vec<Option<ClientId>>,
     /// How many lines the owners of sessions may send who are not connected at the moment.
@@ -71,6 +78,8 @@ pub struct Lobby {
     private_bytes: usize,
     /// Where the scrollback ended when this turn began.
     turn_start: u64,
+    /// Whether the server is about to stop: no more lines are processed.
+    is_stopping: bool,
     /// When [`Lobby::end_turn`] has something to do even if nothing happens.
     wake_at: Option<Duration>,
 }
@@ -100,19 +109,37 @@ pub enum Readiness {
 }
 
 impl Lobby {
-    /// The lobby of an empty room. `limits.scrollback` has to be at least [`Limits::smallest_scrollback`].
+    /// The lobby of an empty room, whose log is in memory: whatever is proposed is decided at once. `limits.scrollback`
+    /// has to be at least [`Limits::smallest_scrollback`].
     ///
     /// # Errors
     /// Where there is not enough memory for the scrollback.
     pub fn new(limits: Limits, random: Random) -> Result<Lobby, TryReserveError> {
-        debug_assert!(limits.scrollback >= limits.smallest_scrollback());
-        let room = Room::new(limits.scrollback)?;
-        Ok(Lobby {
+        Ok(Lobby::with_room(Room::new(limits.scrollback)?, limits, random))
+    }
+
+    /// The lobby of a room that was read back from a log. Whoever is in it is not connected any more, which is the first
+    /// thing that is proposed: [`Lobby::take_proposals`] has what is to go to the log, and [`Lobby::apply`] what comes back.
+    #[must_use]
+    pub fn with_log(room: Room, limits: Limits, random: Random, now: Duration) -> Lobby {
+        let (back_by, reserved_until) = (now + limits.grace, now + limits.reserve);
+        let mut lobby = Lobby::with_room(room, limits, random);
+        lobby.proposals = Some(Proposals::default());
+        lobby.propose(None, Purpose::StartAnew { back_by }, Change::StartAnew { back_by, reserved_until }, now);
+        lobby
+    }
+
+    fn with_room(room: Room, limits: Limits, random: Random) -> Lobby {
+        debug_assert!(room.scrollback().capacity() >= limits.smallest_scrollback());
+        Lobby {
             access: Access::new(limits.access, limits.rate),
             backpressure: Backpressure::new(Watermarks::new(room.scrollback().capacity())),
             limits,
+            turn_start: room.scrollback().end(),
             room,
+            proposals: None,
             clients: Vec::new(),
+            serials: 0,
             connections: Vec::new(),
             sessions: Buckets::default(),
             random,
@@ -121,9 +148,9 @@ impl Lobby {
             awaiting_names: VecDeque::new(),
             events: Vec::new(),
             private_bytes: 0,
-            turn_start: 0,
+            is_stopping: false,
             wake_at: None,
-        })
+        }
     }
 
     /// Appends a line that was said before this room was opened to the scrollback. One that is too long is left out.
@@ -162,7 +189,8 @@ impl Lobby {
         let deadline = now + self.limits.login_timeout;
         let is_open = entrance == Entrance::Open;
         let state = if is_open { State::Nameless { deadline } } else { State::Closing };
-        let before = self.clients[id.0].replace(Client::new(place, state, is_open));
+        self.serials += 1;
+        let before = self.clients[id.0].replace(Client::new(self.serials, place, state, is_open));
         debug_assert!(before.is_none(), "a number is given out once at a time");
         match entrance {
             Entrance::Open => {
@@ -178,18 +206,18 @@ impl Lobby {
         }
     }
 
-    /// Whether pending input of a connection may be processed, and when. `pending` is the length of the next line, if there
-    /// is a whole one: a sender that is too fast is still read from until there is.
-    pub fn readiness(&mut self, id: ClientId, pending: Option<usize>, now: Duration) -> Readiness {
+    /// Whether pending input of a connection may be processed, and when. `pending` is the next line, if there is a whole
+    /// one, and nothing of one that is too long: a sender that is too fast is still read from until there is.
+    pub fn readiness(&mut self, id: ClientId, pending: Option<&[u8]>, now: Duration) -> Readiness {
         let readiness = self.readiness_for(id, pending, now);
         self.client_mut(id).is_waiting = readiness != Readiness::Now;
         readiness
     }
 
-    /// Whether a line of `length` bytes may be processed in this turn.
+    /// Whether a line may be processed in this turn.
     #[must_use]
-    pub fn may_handle(&self, id: ClientId, length: usize, now: Duration) -> bool {
-        self.readiness_for(id, Some(length), now) == Readiness::Now
+    pub fn may_handle(&self, id: ClientId, line: &[u8], now: Duration) -> bool {
+        self.readiness_for(id, Some(line), now) == Readiness::Now
     }
 
     /// Processes one line of input. Only called while [`Lobby::may_handle`] returns true.
@@ -225,28 +253,27 @@ impl Lobby {
         }
     }
 
-    /// The input of a connection has ended, and every whole line of it was processed. `rest` is what came after the
-    /// last LF.
-    pub fn end_input(&mut self, id: ClientId, end: End, rest: Option<&[u8]>, now: Duration) {
-        let has_session = |lobby: &Lobby| lobby.client(id).token.is_some();
-        if let Some(line) = rest
-            && end == End::Closed
-            && !has_session(self)
-        {
-            self.handle_line(id, Line::Whole(line), now);
+    /// The input of a connection has ended, and this came after its last LF. Only called while [`Lobby::may_handle`]
+    /// returns true.
+    pub fn handle_rest(&mut self, id: ClientId, end: End, rest: &[u8], now: Duration) {
+        if end == End::Closed && self.client(id).token.is_none() {
+            self.handle_line(id, Line::Whole(rest), now);
         }
-        if let State::Member(seat) = self.client(id).state {
-            if has_session(self) {
-                self.break_off(id, seat, now);
-            } else {
+    }
+
+    /// The input of a connection has ended, and everything that it sent is decided.
+    pub fn end_input(&mut self, id: ClientId, end: End, now: Duration) {
+        match self.client(id).state {
+            State::Member(seat) if self.client(id).token.is_some() => self.break_off(id, seat, now),
+            State::Member(seat) => {
                 let farewell = match end {
                     End::Closed => Farewell::Words(""),
                     End::Lost => Farewell::Reason(CONNECTION_LOST),
                 };
-                self.leave(seat, 0, farewell, now);
+                self.act(id, seat, Purpose::Dismiss, Act::Leave(farewell), now);
             }
+            State::Nameless { .. } | State::Closing => self.dismiss(id),
         }
-        self.dismiss(id);
     }
 
     /// Nothing can be delivered to a connection any more, although what it sent may still have to be read.
@@ -255,10 +282,12 @@ impl Lobby {
         self.change_outbox(id, |outbox, _| outbox.abandon());
     }
 
-    /// The peer can no longer be reached. What it sent is still processed, if it had a name.
+    /// The peer can no longer be reached. What it sent is still processed, if it had a name or had asked for one.
     pub fn lose(&mut self, id: ClientId) {
         self.cut_off(id);
-        if let State::Nameless { .. } = self.client(id).state {
+        if let State::Nameless { .. } = self.client(id).state
+            && self.is_settled(id)
+        {
             self.dismiss(id);
         }
         self.touched.push(id);
@@ -296,15 +325,23 @@ impl Lobby {
 
     /// Everybody is told that the server is shutting down, and no more input is processed.
     pub fn shut_down(&mut self, now: Duration) {
-        let open = |client: &Option<Client>| client.as_ref().is_some_and(|client| client.state != State::Closing);
-        let clients: Vec<ClientId> =
-            (0..self.clients.len()).filter(|&index| open(&self.clients[index])).map(ClientId).collect();
+        self.is_stopping = true;
         // So that the owners of sessions know what not to say again, wherever they go on.
-        for &id in &clients {
-            self.tell_session(id);
+        for id in self.open_connections() {
+            if let State::Member(seat) = self.client(id).state
+                && self.client(id).token.is_some()
+            {
+                self.act(id, seat, Purpose::Nothing, Act::Heard, now);
+            }
         }
-        self.propose(Change::ShutDown, now);
-        for id in clients {
+        self.propose(None, Purpose::ShutDown, Change::ShutDown, now);
+    }
+
+    /// The room was told that the server is shutting down.
+    fn end_all(&mut self, outcome: Outcome) {
+        let Outcome::ShuttingDown(span) = outcome else { unreachable!("stopping came to {outcome:?}") };
+        for id in self.open_connections() {
+            self.tell_session(id, span.start);
             self.dismiss(id);
         }
     }
@@ -390,24 +427,29 @@ impl Lobby {
         self.clients[id.0].as_mut().expect(KNOWN)
     }
 
-    /// Proposes a change to the log. Nothing else makes a line that everybody sees.
-    fn propose(&mut self, change: Change<'_>, now: Duration) -> Outcome {
-        self.room.apply(Entry { at: now, change })
-    }
-
     /// Proposes what a member does with the line that is being processed.
-    fn act(&mut self, id: ClientId, seat: Seat, act: Act<'_>, now: Duration) -> Outcome {
+    fn act(&mut self, id: ClientId, seat: Seat, purpose: Purpose, act: Act<'_>, now: Duration) {
         let line = self.client(id).heard;
-        self.propose(Change::Act { seat, line, act }, now)
+        self.propose(Some(id), purpose, Change::Act { seat, line, act }, now);
     }
 
-    fn readiness_for(&self, id: ClientId, pending: Option<usize>, now: Duration) -> Readiness {
+    /// Connections whose input is processed.
+    fn open_connections(&self) -> Vec<ClientId> {
+        let open = |client: &Option<Client>| client.as_ref().is_some_and(|client| client.state != State::Closing);
+        (0..self.clients.len()).filter(|&index| open(&self.clients[index])).map(ClientId).collect()
+    }
+
+    fn readiness_for(&self, id: ClientId, pending: Option<&[u8]>, now: Duration) -> Readiness {
         let client = self.client(id);
         if client.state == State::Closing {
             return Readiness::Never;
         }
+        let must_wait = |line: &[u8]| client.is_held_up || client.undecided > 0 && Command::may_be_answered(line);
+        if self.is_stopping || pending.is_some_and(must_wait) {
+            return Readiness::Later;
+        }
         let answers = if self.private_bytes < MAX_PRIVATE_TOTAL { MAX_ANSWERS } else { MAX_ANSWERS_UNDER_PRESSURE };
-        let length = pending.unwrap_or(0);
+        let length = pending.map_or(0, <[u8]>::len);
         if !self.has_room_for(length) || client.outbox.aside_bytes() > answers || client.awaits_names {
             return Readiness::Later;
         }
@@ -424,7 +466,8 @@ impl Lobby {
     /// Whether this turn may append the most that a line of `length` bytes can lead to.
     fn has_room_for(&self, length: usize) -> bool {
         let said = self.room.scrollback().end() - self.turn_start;
-        said + Limits::longest_outcome(length) as u64 <= self.backpressure.budget
+        let undecided = self.proposals.as_ref().map_or(0, |proposals| proposals.bytes);
+        said + (undecided + Limits::longest_outcome(length)) as u64 <= self.backpressure.budget
     }
 
     /// Counts lines against the rates of their sender and of its place.
@@ -442,7 +485,7 @@ impl Lobby {
     }
 
     /// Counts public bytes against what their sender may say while the others wait for a reader.
-    fn charge_bytes(&mut self, id: ClientId, bytes: u64, now: Duration) {
+    fn charge_bytes(&mut self, id: ClientId, bytes: usize, now: Duration) {
         let is_on = self.backpressure.is_on;
         let bucket = &mut self.client_mut(id).bytes_left;
         bucket.charge(&TRICKLE_RATE, u32::try_from(bytes).unwrap_or(u32::MAX), now);
@@ -523,11 +566,8 @@ impl Lobby {
     fn break_off(&mut self, id: ClientId, seat: Seat, now: Duration) {
         let back_by = now + self.limits.grace;
         let reserved_until = now + self.limits.reserve;
-        if self.act(id, seat, Act::Break { back_by, reserved_until }, now) == Outcome::Done {
-            self.keep_bucket(id, now);
-            self.deadlines.insert((back_by, Due::GiveUp(seat)));
-            self.events.push(Event::Broke(self.room.roster().person(seat.person).name.clone()));
-        }
+        self.keep_bucket(id, now);
+        self.act(id, seat, Purpose::Break { seat, back_by }, Act::Break { back_by, reserved_until }, now);
     }
 
     /// Keeps the rate limit of a session for the connection over which its owner comes back.
@@ -536,18 +576,6 @@ impl Lobby {
         if let Some(token) = &client.token {
             let bucket = client.lines_left;
             *self.sessions.entry(token.id(), now) = bucket;
-        }
-    }
-
-    /// Someone leaves for good, and the room is told.
-    fn leave(&mut self, seat: Seat, line: u64, farewell: Farewell<'_>, now: Duration) {
-        let outcome = self.propose(Change::Act { seat, line, act: Act::Leave(farewell) }, now);
-        self.report_left(outcome);
-    }
-
-    fn report_left(&mut self, outcome: Outcome) {
-        if let Outcome::Left(span) = outcome {
-            self.events.push(Event::Left(span, self.room.roster().online()));
         }
     }
 
@@ -565,11 +593,11 @@ impl Lobby {
             self.deadlines.pop_first();
             match due {
                 Due::Login(id) => self.expire_login(id, now),
-                Due::GiveUp(seat) => {
-                    let outcome = self.propose(Change::GiveUp { seat }, now);
-                    self.report_left(outcome);
+                Due::GiveUp(seat) => self.propose(None, Purpose::Nothing, Change::GiveUp { seat }, now),
+                Due::Leave(seat) => {
+                    let act = Act::Leave(Farewell::Reason(READ_TOO_SLOWLY));
+                    self.propose(None, Purpose::Nothing, Change::Act { seat, line: 0, act }, now);
                 }
-                Due::Leave(seat) => self.leave(seat, 0, Farewell::Reason(READ_TOO_SLOWLY), now),
             }
         }
     }
@@ -578,7 +606,7 @@ impl Lobby {
     fn expire_login(&mut self, id: ClientId, now: Duration) {
         let deadline = now + self.limits.login_timeout;
         let client = self.client_mut(id);
-        if client.is_waiting {
+        if client.is_waiting || client.undecided > 0 {
             client.state = State::Nameless { deadline };
             self.deadlines.insert((deadline, Due::Login(id)));
             return;

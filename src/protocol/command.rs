@@ -111,6 +111,13 @@ impl<'a> Command<'a> {
         }
     }
 
+    /// Whether a line may lead to an answer for its sender alone: one that may be a command, or is too long and so empty
+    /// here.
+    #[must_use]
+    pub fn may_be_answered(line: &[u8]) -> bool {
+        line.first().is_none_or(|first| matches!(first, b'!' | b'/'))
+    }
+
     /// Whether it is `!exit`.
     #[must_use]
     pub fn is_exit(&self) -> bool {

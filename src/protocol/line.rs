@@ -54,18 +54,18 @@ impl LineBuffer {
         self.pending(usize::MAX).is_some()
     }
 
-    /// The length of what [`Lines::next`] would return, its LF included; 0 for an over-long line.
+    /// What [`Lines::next`] would return, its LF included; nothing of an over-long line.
     #[must_use]
-    pub fn pending(&self, max_line: usize) -> Option<usize> {
+    pub fn pending(&self, max_line: usize) -> Option<&[u8]> {
         let whole = || memchr(b'\n', &self.held[self.scanned..]).map(|found| self.scanned + found + 1);
         let length = if self.has_too_long { Some(0) } else { whole() };
-        length.map(|length| if length > max_line { 0 } else { length })
+        length.map(|length| &self.held[..if length > max_line { 0 } else { length }])
     }
 
-    /// The length of an unfinished line, if that is all there is.
+    /// An unfinished line, if that is all there is.
     #[must_use]
-    pub fn unfinished(&self) -> Option<usize> {
-        (!self.held.is_empty() && !self.has_line()).then_some(self.held.len())
+    pub fn unfinished(&self) -> Option<&[u8]> {
+        (!self.held.is_empty() && !self.has_line()).then_some(&self.held)
     }
 
     /// Whether nothing is held, and no over-long line is being dropped: the buffer is as good as a new one.
@@ -113,8 +113,9 @@ impl Lines<'_> {
         self.next_if(|_| true)
     }
 
-    /// The next line, if there is one and `accept` takes its length, its LF included; 0 for an over-long line.
-    pub fn next_if(&mut self, accept: impl FnOnce(usize) -> bool) -> Option<Line<'_>> {
+    /// The next line, if there is one and `accept` takes it. That is shown the line with its LF, and nothing of an
+    /// over-long one.
+    pub fn next_if(&mut self, accept: impl FnOnce(&[u8]) -> bool) -> Option<Line<'_>> {
         self.buffer.has_too_long = false;
         let source = if self.buffer.held.is_empty() { self.fresh } else { &self.buffer.held };
         loop {
@@ -122,7 +123,7 @@ impl Lines<'_> {
             let scanned = std::mem::take(&mut self.buffer.scanned);
             let Some(found) = memchr(b'\n', &rest[scanned..]) else {
                 let too_long = !self.buffer.skipping && rest.len() >= self.max_line;
-                if too_long && !accept(0) {
+                if too_long && !accept(&[]) {
                     return None;
                 }
                 self.buffer.skipping |= too_long;
@@ -139,7 +140,7 @@ impl Lines<'_> {
                 continue;
             }
             let too_long = length > self.max_line;
-            if !accept(if too_long { 0 } else { length }) {
+            if !accept(if too_long { &[] } else { &rest[..length] }) {
                 return None;
             }
             self.at += length;

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use compact_str::CompactString;
+use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 use unicode_security::skeleton;
@@ -24,8 +25,14 @@ const MAX_MARKS: usize = 4;
 /// seen. It includes no character that is invisible (`Default_Ignorable_Code_Point`). So the Hangul fillers are not
 /// allowed. Neither are conjoining Hangul vowels and finals, which have no width unless they form a syllable; the
 /// syllables themselves are letters.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Name(CompactString);
+///
+/// A name keeps its look: a later version may know other confusables, and must not find that two people of an older log
+/// have the same name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Name {
+    text: CompactString,
+    look: Look,
+}
 
 /// Why something is not a name. Displayed, it completes the sentence `--- error: bad name: `.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +73,7 @@ impl Name {
             return Err(BadName::TooLong);
         }
         check_marks(text)?;
-        Ok(Name(text.into()))
+        Ok(Name { text: text.into(), look: Look::of(text) })
     }
 
     /// Whether a text is a name as it is shown, with nothing around it.
@@ -78,19 +85,19 @@ impl Name {
     /// The name as it is shown.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 
     /// What this name looks like.
     #[must_use]
-    pub fn look(&self) -> Look {
-        Look::of(&self.0)
+    pub fn look(&self) -> &Look {
+        &self.look
     }
 }
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
@@ -109,7 +116,7 @@ impl fmt::Display for Name {
 ///
 /// `_ - . #` are their own looks, and marks stay with their letters: the look of `carol#77a1f0` is that of `carol`,
 /// `#`, and that of `77a1f0`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Look(CompactString);
 
 impl Look {

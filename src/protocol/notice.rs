@@ -7,7 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::command::COMMANDS;
-use super::name::{BadName, Name};
+use super::name::{BadName, MAX_BYTES, Name};
 
 /// What begins a line about the room.
 pub const PUBLIC: &str = "*** ";
@@ -20,6 +20,9 @@ pub const ERROR: &str = "--- error: ";
 pub const CONNECTION_LOST: &str = "connection lost";
 /// Why someone left who did not read what was said.
 pub const READ_TOO_SLOWLY: &str = "read too slowly";
+
+/// The longest public line, in bytes, its LF included, without what someone said: two names and the words between them.
+pub const LONGEST_NOTICE: usize = 2 * MAX_BYTES + 32;
 
 /// A sentence about the room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

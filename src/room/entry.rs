@@ -1,29 +1,35 @@
 //! What may happen to a room: entries, and what became of them.
 
+use std::fmt;
+use std::iter;
 use std::ops::Range;
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use super::place::Place;
 use super::roster::{Presence, Seat};
 use super::session::SessionId;
 use crate::protocol::name::Name;
+use crate::protocol::notice::LONGEST_NOTICE;
 
 /// One change of a room.
 ///
 /// An entry carries everything that [`Room::apply`](super::Room::apply) needs and that could differ from server to server
-/// or from one moment to the next: the time, text that has been sanitised, moments at which something expires. So
-/// whoever applies the same entries in the same order has the same room.
-#[derive(Clone, Debug)]
+/// or from one moment to the next: the time, text that has been sanitised, what a name looks like, moments at which
+/// something expires. So whoever applies the same entries in the same order has the same room.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Entry<'a> {
     /// When it was proposed, counted from a moment that is the same for all entries of a log. The room's own time is
     /// the latest of all entries so far, since clocks can step back.
     pub at: Duration,
     /// What happens.
+    #[serde(borrow)]
     pub change: Change<'a>,
 }
 
 /// What happens.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Change<'a> {
     /// Someone comes.
     Join {
@@ -47,6 +53,7 @@ pub enum Change<'a> {
         /// session.
         line: u64,
         /// What.
+        #[serde(borrow)]
         act: Act<'a>,
     },
     /// The grace of someone away is over.
@@ -56,10 +63,38 @@ pub enum Change<'a> {
     },
     /// The server stops.
     ShutDown,
+    /// The server was started anew: nobody is connected any more. Whoever has a session is away.
+    StartAnew {
+        /// Until then those with a session may come back, and the room is not told.
+        back_by: Duration,
+        /// Until when their names are reserved, once the grace is over.
+        reserved_until: Duration,
+    },
+    /// Sessions of people who have left before this moment are no longer remembered.
+    Forget {
+        /// The moment.
+        before: Duration,
+    },
+}
+
+impl Change<'_> {
+    /// The most that this appends to what was said, in bytes. What happens at a start, before anyone reads, does not count.
+    #[must_use]
+    pub fn longest_line(&self) -> usize {
+        match self {
+            Change::Act { act: Act::Say(text) | Act::Me(text) | Act::Leave(Farewell::Words(text)), .. } => {
+                LONGEST_NOTICE + text.len()
+            }
+            Change::Act { act: Act::OpenSession(_) | Act::Heard | Act::Break { .. }, .. }
+            | Change::StartAnew { .. }
+            | Change::Forget { .. } => 0,
+            _ => LONGEST_NOTICE,
+        }
+    }
 }
 
 /// What someone does.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Act<'a> {
     /// Says something.
     Say(&'a str),
@@ -83,7 +118,7 @@ pub enum Act<'a> {
 }
 
 /// How someone leaves.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub enum Farewell<'a> {
     /// Of their own accord, with these last words, if any.
     Words(&'a str),
@@ -123,6 +158,52 @@ pub enum Outcome {
     Renamed(Range<u64>),
     /// Someone left.
     Left(Range<u64>),
+    /// The room was told that the server stops.
+    ShuttingDown(Range<u64>),
     /// It took effect, and there is nothing to say about it.
     Done,
+}
+
+/// How entries are encoded: the first byte of everything that a log keeps. A server that finds a higher one was started
+/// on the log of a later version.
+pub const FORMAT: u8 = 1;
+
+/// Something in a log that this version cannot read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unreadable;
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("it is damaged, or was written by a later version of gotcp")
+    }
+}
+
+impl std::error::Error for Unreadable {}
+
+impl<'a> Entry<'a> {
+    /// Appends the entry, encoded, to what is to go to the log together: postcard behind one [`FORMAT`] byte.
+    pub fn encode(&self, turn: &mut Vec<u8>) {
+        if turn.is_empty() {
+            turn.push(FORMAT);
+        }
+        postcard::to_io(self, turn)
+            .expect("a vector takes everything, and an entry has nothing that cannot be encoded");
+    }
+
+    /// The entries of a turn that was encoded, in order.
+    pub fn decode(turn: &'a [u8]) -> impl Iterator<Item = Result<Entry<'a>, Unreadable>> {
+        let mut rest = turn.strip_prefix(&[FORMAT]).ok_or(Unreadable);
+        iter::from_fn(move || match rest {
+            Ok([]) => None,
+            Ok(bytes) => {
+                let decoded = postcard::take_from_bytes(bytes).map_err(|_| Unreadable);
+                rest = Ok(decoded.as_ref().map_or(&[], |(_, others)| *others));
+                Some(decoded.map(|(entry, _)| entry))
+            }
+            Err(error) => {
+                rest = Ok(&[]);
+                Some(Err(error))
+            }
+        })
+    }
 }

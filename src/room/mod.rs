@@ -4,7 +4,9 @@
 //! same entries in the same order make the same room, byte for byte and position for position, wherever they are
 //! applied. What is local to one server, its connections and their limits, is the [lobby](crate::lobby)'s.
 
-pub(crate) mod entry;
+pub mod checkpoint;
+pub mod entry;
+pub mod people;
 pub mod place;
 pub mod roster;
 pub mod scrollback;
@@ -18,7 +20,7 @@ use crate::protocol::name::Name;
 use crate::protocol::notice::{CONNECTION_LOST, Public};
 use entry::{Act, Change, Entry, Farewell, Outcome};
 use place::Place;
-use roster::{Claimed, PersonKey, Presence, Roster, Seat};
+use roster::{Claimed, Person, PersonKey, Presence, Roster, Seat};
 use scrollback::Scrollback;
 use session::SessionId;
 
@@ -71,8 +73,10 @@ impl Room {
                 Outcome::Left(span)
             }
             Change::GiveUp { .. } => Outcome::Void,
-            Change::ShutDown => {
-                self.append(&Public::ShuttingDown);
+            Change::ShutDown => Outcome::ShuttingDown(self.append(&Public::ShuttingDown)),
+            Change::StartAnew { back_by, reserved_until } => self.start_anew(back_by, reserved_until),
+            Change::Forget { before } => {
+                self.roster.forget_past(before);
                 Outcome::Done
             }
         }
@@ -94,7 +98,7 @@ impl Room {
         let person = self.roster.person(key);
         let before = Seat { person: key, number: person.seat };
         let was = person.presence;
-        let Some(seat) = self.roster.seat_anew(key, place) else { return Outcome::NoSuchSession };
+        let Some(seat) = self.roster.seat_anew(key, place, self.now) else { return Outcome::NoSuchSession };
         let person = self.roster.person(key);
         let heard = person.session.as_ref().map_or(0, |session| session.heard);
         let name = person.name.clone();
@@ -134,12 +138,27 @@ impl Room {
                 Outcome::Left(span)
             }
             Act::Break { back_by, reserved_until } => {
-                let Some(session) = &mut person.session else { return Outcome::Void };
-                session.reserved_until = reserved_until;
-                person.presence = Presence::Away { back_by };
-                Outcome::Done
+                if self.roster.leave_connection(seat.person, back_by, reserved_until) {
+                    Outcome::Done
+                } else {
+                    Outcome::Void
+                }
             }
         }
+    }
+
+    /// Nobody is connected any more: those with a session are away, and the others have left.
+    fn start_anew(&mut self, back_by: Duration, reserved_until: Duration) -> Outcome {
+        let is_present = |person: &Person| !matches!(person.presence, Presence::Gone { .. });
+        let present = self.roster.people().filter(|(_, person)| is_present(person));
+        let present: Vec<PersonKey> = present.map(|(key, _)| key).collect();
+        for key in present {
+            if !self.roster.leave_connection(key, back_by, reserved_until) {
+                let name = self.roster.remove(key).name;
+                self.append(&Public::LeftBecause(name.as_str(), CONNECTION_LOST));
+            }
+        }
+        Outcome::Done
     }
 
     /// Everyone reads `text` with the speaker's name between the two `marks` before it.

@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use slab::Slab;
+use serde::{Deserialize, Serialize};
 
+use super::people::People;
+pub use super::people::PersonKey;
 use super::place::Place;
 use super::session::SessionId;
 use crate::protocol::name::{Look, Name};
@@ -15,12 +17,8 @@ pub const PAST_SESSIONS: usize = 10_000;
 /// make the room forget the sessions of others.
 pub const PAST_SESSIONS_PER_PLACE: usize = 1_000;
 
-/// A person's number. It is used again once the person is forgotten.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct PersonKey(u32);
-
 /// One stay of a person in the room, over one connection. Its number is never used again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Seat {
     /// Whose seat it is.
     pub person: PersonKey,
@@ -29,7 +27,7 @@ pub struct Seat {
 }
 
 /// Someone who is in the room, or may come back to it.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Person {
     /// What everyone calls them.
     pub name: Name,
@@ -46,7 +44,7 @@ pub struct Person {
 }
 
 /// Whether someone is in the room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Presence {
     /// Connected.
     Here,
@@ -59,11 +57,13 @@ pub enum Presence {
     Gone {
         /// A number that grows: who has left earlier has a lower one.
         order: u64,
+        /// Since when.
+        since: Duration,
     },
 }
 
 /// What someone can come back to.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Session {
     /// What tells it from others.
     pub id: SessionId,
@@ -108,7 +108,7 @@ pub enum Claimed {
 /// Nothing here depends on the order in which a `HashMap` happens to have its entries.
 #[derive(Debug, Default)]
 pub struct Roster {
-    people: Slab<Person>,
+    people: People,
     names: BTreeMap<Look, PersonKey>,
     reserved: HashMap<Look, PersonKey>,
     sessions: HashMap<SessionId, PersonKey>,
@@ -127,6 +127,47 @@ struct Tally {
 }
 
 impl Roster {
+    /// The roster in which these are known, in ascending order of their numbers.
+    #[must_use]
+    pub fn restore(people: Vec<(PersonKey, Person)>, reserved: &[PersonKey], seats: u64) -> Roster {
+        let mut roster = Roster { seats, ..Roster::default() };
+        for (key, person) in &people {
+            let tally = roster.places.entry(person.place).or_default();
+            if let Presence::Gone { order, .. } = person.presence {
+                tally.past.insert(order);
+                roster.past.insert(order, *key);
+            } else {
+                tally.present += 1;
+                roster.names.insert(person.name.look().clone(), *key);
+            }
+            if let Some(session) = &person.session {
+                roster.sessions.insert(session.id, *key);
+            }
+        }
+        roster.people = People::restore(people);
+        roster.reserved = reserved.iter().map(|&key| (roster.person(key).name.look().clone(), key)).collect();
+        roster
+    }
+
+    /// Everyone who is in the room or may come back, by number.
+    pub fn people(&self) -> impl Iterator<Item = (PersonKey, &Person)> {
+        self.people.iter()
+    }
+
+    /// Those who have gone and whose names are reserved, by number.
+    #[must_use]
+    pub fn reserved(&self) -> Vec<PersonKey> {
+        let mut reserved: Vec<PersonKey> = self.reserved.values().copied().collect();
+        reserved.sort_unstable();
+        reserved
+    }
+
+    /// The number of the latest seat.
+    #[must_use]
+    pub fn seats(&self) -> u64 {
+        self.seats
+    }
+
     /// How many are in the room, those included whose connections broke a moment ago.
     #[must_use]
     pub fn online(&self) -> usize {
@@ -142,19 +183,19 @@ impl Roster {
     /// Someone who is known.
     #[must_use]
     pub fn person(&self, key: PersonKey) -> &Person {
-        &self.people[key.index()]
+        &self.people[key]
     }
 
     /// The person in a seat, if it is still their latest one and they are connected.
     pub fn seated(&mut self, seat: Seat) -> Option<&mut Person> {
-        let person = self.people.get_mut(seat.person.index())?;
+        let person = self.people.get_mut(seat.person)?;
         (person.seat == seat.number && person.presence == Presence::Here).then_some(person)
     }
 
     /// Whether the person who had a seat is away: disconnected, not back yet, and the room has not been told.
     #[must_use]
     pub fn is_away(&self, seat: Seat) -> bool {
-        let person = self.people.get(seat.person.index());
+        let person = self.people.get(seat.person);
         person.is_some_and(|person| person.seat == seat.number && matches!(person.presence, Presence::Away { .. }))
     }
 
@@ -184,21 +225,21 @@ impl Roster {
     #[must_use]
     pub fn claimed(&self, name: &Name, now: Duration) -> Option<(Claimed, PersonKey)> {
         let look = name.look();
-        if let Some(&key) = self.names.get(&look) {
+        if let Some(&key) = self.names.get(look) {
             return Some((Claimed::Taken, key));
         }
-        let &key = self.reserved.get(&look)?;
+        let &key = self.reserved.get(look)?;
         let session = self.person(key).session.as_ref().expect("only sessions reserve names");
         (session.reserved_until > now).then_some((Claimed::Reserved, key))
     }
 
     /// Takes someone in under a name that nobody has. A reservation of it that has expired ends here.
     pub fn add(&mut self, name: Name, place: Place, since: u64) -> Seat {
-        let look = name.look();
+        let look = name.look().clone();
         self.reserved.remove(&look);
         let number = self.next_seat();
         let person = Person { name, place, since, seat: number, presence: Presence::Here, session: None };
-        let person = PersonKey::new(self.people.insert(person));
+        let person = self.people.insert(person);
         self.names.insert(look, person);
         self.places.entry(place).or_default().present += 1;
         Seat { person, number }
@@ -206,9 +247,9 @@ impl Roster {
 
     /// Gives someone in the room another name, which nobody else has; returns the old one.
     pub fn rename(&mut self, key: PersonKey, name: Name) -> Name {
-        let old = std::mem::replace(&mut self.people[key.index()].name, name);
-        self.names.remove(&old.look());
-        let look = self.person(key).name.look();
+        let look = name.look().clone();
+        let old = std::mem::replace(&mut self.people[key].name, name);
+        self.names.remove(old.look());
         self.reserved.remove(&look);
         self.names.insert(look, key);
         old
@@ -217,20 +258,19 @@ impl Roster {
     /// Opens a session for someone who has none.
     pub fn open_session(&mut self, key: PersonKey, id: SessionId) {
         let session = Session { id, heard: 0, reserved_until: Duration::ZERO };
-        self.people[key.index()].session = Some(Box::new(session));
+        self.people[key].session = Some(Box::new(session));
         self.sessions.insert(id, key);
     }
 
     /// Gives someone a new seat, for a connection from `place`. Whoever has gone is in the room again. `None`, and nothing
     /// is changed, if they have gone and someone else has the name by now.
-    pub fn seat_anew(&mut self, key: PersonKey, place: Place) -> Option<Seat> {
+    pub fn seat_anew(&mut self, key: PersonKey, place: Place, now: Duration) -> Option<Seat> {
         let person = self.person(key);
         if let Presence::Gone { .. } = person.presence {
-            let look = person.name.look();
-            let reserved_for = self.reserved.get(&look);
-            if self.names.contains_key(&look) || reserved_for.is_some_and(|&owner| owner != key) {
+            if self.claimed(&person.name, now).is_some_and(|(_, owner)| owner != key) {
                 return None;
             }
+            let look = person.name.look().clone();
             self.leave_past(key);
             self.reserved.remove(&look);
             self.names.insert(look, key);
@@ -238,19 +278,29 @@ impl Roster {
             self.leave_place(person.place);
         }
         let number = self.next_seat();
-        let person = &mut self.people[key.index()];
+        let person = &mut self.people[key];
         (person.seat, person.presence, person.place) = (number, Presence::Here, place);
         self.places.entry(place).or_default().present += 1;
         Some(Seat { person: key, number })
     }
 
+    /// The connection of someone in the room is gone. Whoever has a session is away from now on; for the others this
+    /// returns false and changes nothing.
+    pub fn leave_connection(&mut self, key: PersonKey, back_by: Duration, reserved_until: Duration) -> bool {
+        let person = &mut self.people[key];
+        let Some(session) = &mut person.session else { return false };
+        session.reserved_until = reserved_until;
+        person.presence = Presence::Away { back_by };
+        true
+    }
+
     /// Someone leaves the room and can come back: the session is remembered, and the name is reserved.
     pub fn retire(&mut self, key: PersonKey, now: Duration) {
         let order = self.next_seat();
-        let person = &mut self.people[key.index()];
-        person.presence = Presence::Gone { order };
+        let person = &mut self.people[key];
+        person.presence = Presence::Gone { order, since: now };
         let place = person.place;
-        let look = person.name.look();
+        let look = person.name.look().clone();
         let session = person.session.as_ref().expect("only who has a session can come back");
         // An answer to `!session` that never arrived is no use to anyone, and reserves nothing.
         let reserves = session.heard > 0 && session.reserved_until > now;
@@ -269,10 +319,20 @@ impl Roster {
         }
     }
 
+    /// Forgets the sessions of those who have gone before a moment.
+    pub fn forget_past(&mut self, before: Duration) {
+        while let Some(&key) = self.past.first_key_value().map(|(_, key)| key) {
+            match self.person(key).presence {
+                Presence::Gone { since, .. } if since < before => self.forget(key),
+                _ => return,
+            }
+        }
+    }
+
     /// Someone leaves the room for good.
     pub fn remove(&mut self, key: PersonKey) -> Person {
-        let person = self.people.remove(key.index());
-        self.names.remove(&person.name.look());
+        let person = self.people.remove(key);
+        self.names.remove(person.name.look());
         if let Some(session) = &person.session {
             self.sessions.remove(&session.id);
         }
@@ -291,15 +351,15 @@ impl Roster {
     /// If one is broken.
     pub fn check(&self) {
         let mut looks = BTreeSet::new();
-        for (index, person) in &self.people {
-            let (key, look) = (PersonKey::new(index), person.name.look());
+        for (key, person) in self.people.iter() {
+            let look = person.name.look();
             if matches!(person.presence, Presence::Gone { .. }) {
                 assert!(person.session.is_some() && !self.names.values().any(|&owner| owner == key));
-                if self.reserved.get(&look) != Some(&key) {
+                if self.reserved.get(look) != Some(&key) {
                     continue;
                 }
             } else {
-                assert_eq!(self.names.get(&look), Some(&key), "{} has its own name", person.name);
+                assert_eq!(self.names.get(look), Some(&key), "{} has its own name", person.name);
             }
             assert!(looks.insert(look), "nobody else has a name that looks like {}", person.name);
         }
@@ -318,17 +378,17 @@ impl Roster {
     /// Forgets someone who has gone.
     fn forget(&mut self, key: PersonKey) {
         self.leave_past(key);
-        let person = self.people.remove(key.index());
+        let person = self.people.remove(key);
         let session = person.session.expect("only who has a session can come back");
         self.sessions.remove(&session.id);
         let look = person.name.look();
-        if self.reserved.get(&look) == Some(&key) {
-            self.reserved.remove(&look);
+        if self.reserved.get(look) == Some(&key) {
+            self.reserved.remove(look);
         }
     }
 
     fn leave_past(&mut self, key: PersonKey) {
-        let Presence::Gone { order } = self.person(key).presence else {
+        let Presence::Gone { order, .. } = self.person(key).presence else {
             unreachable!("only people who have gone are in `past`")
         };
         self.past.remove(&order);
@@ -352,18 +412,6 @@ impl Roster {
 
 const COUNTED: &str = "everyone is counted at their place";
 
-impl PersonKey {
-    fn new(index: usize) -> PersonKey {
-        PersonKey(u32::try_from(index).expect("there are fewer than 2^32 people"))
-    }
-
-    /// The number itself, for tables.
-    #[must_use]
-    pub fn index(self) -> usize {
-        self.0 as usize
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -385,7 +433,7 @@ mod tests {
     fn retired(roster: &mut Roster, text: &str, number: u128, place: Place) -> PersonKey {
         let key = roster.add(name(text), place, 0).person;
         roster.open_session(key, id(number));
-        let session = roster.people[key.index()].session.as_mut().unwrap();
+        let session = roster.people[key].session.as_mut().unwrap();
         (session.heard, session.reserved_until) = (1, NOW + HOUR);
         roster.retire(key, NOW);
         roster.check();
@@ -437,9 +485,9 @@ mod tests {
         assert_eq!(roster.claimed(&name("Carol"), NOW), Some((Claimed::Reserved, carol)));
         assert_eq!(roster.claimed(&name("Carol"), NOW + HOUR), None);
         let other = roster.add(name("Carol"), HERE, 0).person;
-        assert_eq!(roster.seat_anew(carol, HERE), None, "the name is someone else's");
+        assert_eq!(roster.seat_anew(carol, HERE, NOW), None, "the name is someone else's");
         roster.remove(other);
-        assert!(roster.seat_anew(carol, HERE).is_some());
+        assert!(roster.seat_anew(carol, HERE, NOW).is_some());
         roster.check();
 
         let silent = roster.add(name("silent"), HERE, 0).person;
@@ -474,7 +522,7 @@ mod tests {
         let bob = roster.add(name("bob"), HERE, 0).person;
         roster.add(name("eve"), HERE, 0);
         assert_eq!((roster.present_from(HERE), roster.present_from(other)), (2, 0));
-        assert!(roster.seat_anew(bob, other).is_some());
+        assert!(roster.seat_anew(bob, other, NOW).is_some());
         assert_eq!((roster.present_from(HERE), roster.present_from(other)), (1, 1));
         roster.remove(bob);
         assert_eq!((roster.present_from(other), roster.online()), (0, 1));

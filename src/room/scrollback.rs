@@ -20,11 +20,13 @@ use memchr::{memchr, memrchr};
 /// one place, at the last moment.
 ///
 /// Invariant: `end - start < capacity`, and `end` is the start of a line. The one byte kept before `start` tells whether
-/// a line begins there. The ring has grown as far as it was ever written to: to `end`, or to `capacity`.
+/// a line begins there. The ring has grown as far as it was ever written to: to `end`, or to `capacity`. What came
+/// before `begin` was never in it, but for the end of a line.
 #[derive(Debug)]
 pub struct Scrollback {
     ring: Vec<u8>,
     capacity: usize,
+    begin: u64,
     end: u64,
 }
 
@@ -38,13 +40,27 @@ impl Scrollback {
         let capacity = capacity.checked_next_power_of_two().unwrap_or(usize::MAX);
         let mut ring = Vec::new();
         ring.try_reserve_exact(capacity)?;
-        Ok(Scrollback { ring, capacity, end: 0 })
+        Ok(Scrollback { ring, capacity, begin: 0, end: 0 })
+    }
+
+    /// Fills an empty ring: whatever is said next is said at `end`, and `said`, whole lines, was said last before it. Of
+    /// that, as many whole lines are kept as there is room for.
+    pub fn restore(&mut self, end: u64, said: &[u8]) {
+        debug_assert!(self.end == 0 && self.ring.is_empty());
+        let room = (self.capacity - 1).min(usize::try_from(end).unwrap_or(usize::MAX));
+        let cut = said.len().saturating_sub(room);
+        let from = if cut == 0 { 0 } else { memchr(b'\n', &said[cut - 1..]).map_or(said.len(), |at| cut + at) };
+        self.begin = end - (said.len() - from) as u64;
+        self.end = self.begin;
+        // Whatever comes before them ends with a line.
+        self.ring.resize(usize::try_from(self.begin).unwrap_or(usize::MAX).min(self.capacity), b'\n');
+        self.put(&said[from..]);
     }
 
     /// The oldest position that is kept. It may be in the middle of a line.
     #[must_use]
     pub fn start(&self) -> u64 {
-        self.end.saturating_sub(self.capacity as u64 - 1)
+        self.end.saturating_sub(self.capacity as u64 - 1).max(self.begin)
     }
 
     /// The position of whatever is said next.
@@ -184,6 +200,28 @@ mod tests {
                 let next = all[from_..].iter().position(|&b| b == b'\n').map_or(all.len(), |at| from_ + at + 1);
                 assert_eq!(log.line_end(from), next as u64);
                 assert_eq!(log.line_start_from(from), if starts { from } else { next as u64 });
+            }
+        }
+    }
+
+    /// A ring that was filled from a log goes on as the one that was lost would have, with as many whole lines as it has
+    /// room for.
+    #[test]
+    fn goes_on_where_another_one_ended() {
+        let lines: Vec<String> = (0..40).map(|i| format!("{i}: {}\n", "x".repeat(i % 7))).collect();
+        for (count, before) in (0..40).flat_map(|count| [0, 3, 64, 1000].map(|before| (count, before))) {
+            let mut all = lines[..count].concat();
+            let mut log = Scrollback::new(64).unwrap();
+            log.restore(before + all.len() as u64, all.as_bytes());
+            let first = usize::try_from(log.start() - before).unwrap();
+            let whole = (0..=all.len()).find(|&at| all.len() - at < 64 && (at == 0 || all[..at].ends_with('\n')));
+            assert_eq!((Some(first), log.is_line_start(log.start())), (whole, true));
+            for line in &lines {
+                log.append(&[line.trim_end_matches('\n').as_bytes()]);
+                all.push_str(line);
+                let kept: Vec<u8> = log.pieces(log.start(), log.end()).flatten().copied().collect();
+                assert_eq!(log.end(), before + all.len() as u64);
+                assert_eq!(kept, &all.as_bytes()[first.max(all.len().saturating_sub(63))..]);
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Sessions: the secret that lets someone come back.
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// The secret of a session: 128 random bits, written as 32 hexadecimal digits.
@@ -8,7 +9,7 @@ pub struct SessionToken([u8; 16]);
 
 /// What the room knows of a token: its SHA-256. Knowing it is not enough to resume; and the time that a lookup takes
 /// does not tell where two tokens differ.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SessionId([u8; 32]);
 
 impl SessionToken {

@@ -121,7 +121,11 @@ impl<S: Socket> Connection<S> {
     pub fn readiness(&self, id: ClientId, lobby: &mut Lobby, now: Duration) -> Readiness {
         let unfinished = || self.end.and(self.input.unfinished());
         let pending = self.input.pending(lobby.max_line()).or_else(unfinished);
-        lobby.readiness(id, pending, now)
+        let is_at_end = self.end.is_some() && pending.is_none();
+        match lobby.readiness(id, pending, now) {
+            Readiness::Now if is_at_end && !lobby.is_settled(id) => Readiness::Later,
+            readiness => readiness,
+        }
     }
 
     /// Reads and processes what has arrived, as far as the lobby takes it. Reads at most as much as fits into
@@ -145,7 +149,11 @@ impl<S: Socket> Connection<S> {
                 }
                 Readiness::Now => {
                     if let Some(end) = self.end {
-                        lobby.end_input(id, end, self.input.finish().as_deref(), now);
+                        if let Some(rest) = self.input.finish() {
+                            lobby.handle_rest(id, end, &rest, now);
+                            continue;
+                        }
+                        lobby.end_input(id, end, now);
                         return Reading::Drained;
                     }
                 }
@@ -247,7 +255,7 @@ impl<S: Socket> Connection<S> {
     /// Passes lines to the lobby, as many as it takes now; the rest is kept.
     fn process(&mut self, id: ClientId, input: &[u8], lobby: &mut Lobby, now: Duration) {
         let mut lines = self.input.split(input, lobby.max_line());
-        while let Some(line) = lines.next_if(|length| lobby.may_handle(id, length, now)) {
+        while let Some(line) = lines.next_if(|line| lobby.may_handle(id, line, now)) {
             lobby.handle_line(id, line, now);
         }
     }

@@ -1,0 +1,51 @@
+//! A room as bytes: what a log keeps in place of all entries so far.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::Room;
+use super::entry::{FORMAT, Unreadable};
+use super::roster::{Person, PersonKey, Roster};
+use super::scrollback::Scrollback;
+
+/// All that entries have made of a room, but for what was said: the log keeps that by itself.
+#[derive(Serialize, Deserialize)]
+struct Checkpoint<P> {
+    now: Duration,
+    end: u64,
+    seats: u64,
+    people: P,
+    /// Those who have gone and whose names are reserved.
+    reserved: Vec<PersonKey>,
+}
+
+impl Room {
+    /// The room as bytes, the same for every room to which the same entries were applied.
+    #[must_use]
+    pub fn checkpoint(&self) -> Vec<u8> {
+        let checkpoint = Checkpoint {
+            now: self.now,
+            end: self.scrollback.end(),
+            seats: self.roster.seats(),
+            people: self.roster.people().collect::<Vec<_>>(),
+            reserved: self.roster.reserved(),
+        };
+        let mut bytes = vec![FORMAT];
+        postcard::to_io(&checkpoint, &mut bytes).expect("a vector takes everything");
+        bytes
+    }
+
+    /// The room of a checkpoint. `said` is what was said last before it, whole lines; of that, `scrollback` has room for
+    /// the end.
+    ///
+    /// # Errors
+    /// Where it is not what [`Room::checkpoint`] returned.
+    pub fn restore(checkpoint: &[u8], mut scrollback: Scrollback, said: &[u8]) -> Result<Room, Unreadable> {
+        let bytes = checkpoint.strip_prefix(&[FORMAT]).ok_or(Unreadable)?;
+        let checkpoint: Checkpoint<Vec<(PersonKey, Person)>> = postcard::from_bytes(bytes).map_err(|_| Unreadable)?;
+        scrollback.restore(checkpoint.end, said);
+        let roster = Roster::restore(checkpoint.people, &checkpoint.reserved, checkpoint.seats);
+        Ok(Room { scrollback, roster, now: checkpoint.now })
+    }
+}
