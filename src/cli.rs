@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, ensure};
 use bytesize::ByteSize;
@@ -37,6 +37,8 @@ pub enum Half {
     Server(ServerArgs),
     /// Join a room and talk
     Client(ClientArgs),
+    /// Print what was said in a room whose server keeps it in a file
+    Log(LogArgs),
 }
 
 /// Options of the server.
@@ -90,6 +92,14 @@ pub struct ServerArgs {
     #[arg(long, value_name = "LINES", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     pub burst: u32,
 
+    /// Where the room is kept: in memory, or in FILE, so that it survives its server
+    #[arg(long, value_name = "memory|FILE", default_value = "memory", value_parser = log_place)]
+    pub log: LogPlace,
+
+    /// How long a FILE of --log keeps what was said, and sessions that nobody comes back to
+    #[arg(long, value_name = "TIME", default_value = "30d", value_parser = positive_duration)]
+    pub keep: Duration,
+
     /// Time to deliver what is still owed when the server is stopped
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
     pub drain: Duration,
@@ -136,6 +146,31 @@ pub struct ClientArgs {
     pub probe: bool,
 }
 
+/// Options of `gotcp log`.
+#[derive(Clone, Debug, Args)]
+pub struct LogArgs {
+    /// The file of the server's --log
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+
+    /// Only what was said since then: a time (2026-11-27T21:04:05Z) or so long ago (2h)
+    #[arg(long, value_name = "TIME", value_parser = since)]
+    pub since: Option<Duration>,
+
+    /// Go on printing what is said from now on
+    #[arg(long, short)]
+    pub follow: bool,
+}
+
+/// Where the log of the room is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogPlace {
+    /// In memory: it ends with the server.
+    Memory,
+    /// In a file.
+    File(PathBuf),
+}
+
 /// When to do something that depends on where the output goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum When {
@@ -145,6 +180,22 @@ pub enum When {
     Always,
     /// Not at all
     Never,
+}
+
+fn log_place(text: &str) -> anyhow::Result<LogPlace> {
+    ensure!(!text.is_empty(), "it must be `memory` or the name of a file");
+    ensure!(!text.contains("://"), "it must be `memory` or the name of a file, not an address");
+    Ok(if text == "memory" { LogPlace::Memory } else { LogPlace::File(text.into()) })
+}
+
+/// A moment, as the time since the UNIX epoch.
+fn since(text: &str) -> anyhow::Result<Duration> {
+    let moment = match humantime::parse_duration(text) {
+        Ok(ago) => SystemTime::now().checked_sub(ago),
+        Err(_) => humantime::parse_rfc3339_weak(text).ok(),
+    };
+    let moment = moment.context("it must be a time like 2026-11-27T21:04:05Z or a duration like 2h")?;
+    Ok(moment.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
 }
 
 fn duration(text: &str) -> anyhow::Result<Duration> {

@@ -59,6 +59,7 @@
 //! | `server/mod.rs` | the loop |
 //! | `server/listener.rs` | accepting, and what to do when that fails |
 //! | `server/signals.rs` | what the operator asks |
+//! | `server/journal.rs`, `server/clock.rs` | the room's log in a file, between the lobby and the disk; the time |
 //! | `server/background.rs` | writing without waiting |
 //! | `server/console.rs` | what the operator sees |
 //! | `server/transcript.rs` | the conversation on disk |
@@ -70,6 +71,7 @@
 pub mod cli;
 pub mod client;
 pub mod lobby;
+pub mod log;
 pub mod protocol;
 pub mod room;
 pub mod server;

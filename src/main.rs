@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use gotcp::cli::{Cli, Half, WrongUsage};
-use gotcp::{client, server};
+use gotcp::{client, log, server};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -15,6 +15,7 @@ fn main() -> ExitCode {
     let outcome = match &cli.half {
         Half::Server(args) => server::run(args),
         Half::Client(args) => client::run(args),
+        Half::Log(args) => log::print::run(args),
     };
     outcome.unwrap_or_else(|error| {
         complain(format_args!("{error:#}"));

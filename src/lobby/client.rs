@@ -48,6 +48,8 @@ pub struct Client {
     pub is_waiting: bool,
     /// Whether the answer to `!who` waits until there is room for it.
     pub awaits_names: bool,
+    /// Whether it waits for what the log answers.
+    pub awaits_log: bool,
     /// Whether nothing can be delivered to it any more.
     pub is_unreachable: bool,
     /// How many of its first lines were refused.
@@ -97,6 +99,7 @@ impl Client {
             was_told_to_slow_down: false,
             is_waiting: false,
             awaits_names: false,
+            awaits_log: false,
             is_unreachable: false,
             refused: 0,
         }

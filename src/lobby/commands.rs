@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::client::State;
 use super::limits::{MAX_PRIVATE, MAX_PRIVATE_TOTAL, MAX_WHISPERS_TOTAL};
 use super::proposals::Purpose;
+use super::questions::{DEFAULT_HISTORY, MAX_HISTORY};
 use super::rate_limit::cost_of;
 use super::{ClientId, Lobby};
 use crate::protocol::command::Command;
@@ -38,7 +39,9 @@ impl Lobby {
             Command::Msg { to, text } => self.whisper(id, seat, to, text, now),
             Command::Nick(name) => self.rename(id, seat, name, now),
             Command::Who => self.ask_for_names(id, now),
-            Command::Help => notice::help().for_each(|line| self.tell(id, line)),
+            Command::Help => notice::help(self.proposals.is_some()).for_each(|line| self.tell(id, line)),
+            Command::History(lines) => self.ask_for_history(id, lines.unwrap_or(DEFAULT_HISTORY).min(MAX_HISTORY)),
+            Command::Search(words) => self.ask_for_lines_with(id, words),
             Command::Session => self.open_session(id, seat, now),
             Command::Exit(words) => self.act(id, seat, Purpose::Dismiss, Act::Leave(Farewell::Words(words)), now),
             Command::Usage(usage) => self.tell(id, Private::Error(Error::Usage(usage))),

@@ -19,6 +19,7 @@ pub mod limits;
 mod login;
 pub mod outbox;
 mod proposals;
+pub mod questions;
 pub mod rate_limit;
 
 use std::collections::{BTreeSet, TryReserveError, VecDeque};
@@ -41,6 +42,7 @@ use event::Event;
 use limits::{Limits, MAX_ANSWERS, MAX_ANSWERS_UNDER_PRESSURE, MAX_PRIVATE_TOTAL};
 use outbox::{Chunks, Outbox};
 use proposals::{Proposals, Purpose};
+use questions::Questions;
 use rate_limit::{Buckets, cost_of};
 
 /// A connection's number: small, and reused once the connection is forgotten.
@@ -72,6 +74,7 @@ pub struct Lobby {
     touched: Vec<ClientId>,
     /// Connections that wait for the answer to `!who`.
     awaiting_names: VecDeque<ClientId>,
+    questions: Questions,
     /// What happened, for the operator.
     events: Vec<Event>,
     /// How many bytes of asides all connections have together.
@@ -80,6 +83,8 @@ pub struct Lobby {
     turn_start: u64,
     /// Whether the server is about to stop: no more lines are processed.
     is_stopping: bool,
+    /// Whether everybody was told that the log cannot be reached.
+    is_out_of_reach: bool,
     /// When [`Lobby::end_turn`] has something to do even if nothing happens.
     wake_at: Option<Duration>,
 }
@@ -146,9 +151,11 @@ impl Lobby {
             deadlines: BTreeSet::new(),
             touched: Vec::new(),
             awaiting_names: VecDeque::new(),
+            questions: Questions::default(),
             events: Vec::new(),
             private_bytes: 0,
             is_stopping: false,
+            is_out_of_reach: false,
             wake_at: None,
         }
     }
@@ -197,6 +204,9 @@ impl Lobby {
                 self.access.enter(place);
                 self.deadlines.insert((deadline, Due::Login(id)));
                 self.tell(id, Private::Welcome);
+                if self.is_out_of_reach {
+                    self.tell(id, Private::OutOfReach);
+                }
             }
             Entrance::Closed(error) => {
                 self.access.turn_away();
@@ -323,6 +333,20 @@ impl Lobby {
         }
     }
 
+    /// The log has not taken anything for a while, or does again. Everybody is told, once.
+    pub fn set_out_of_reach(&mut self, is_out: bool) {
+        if std::mem::replace(&mut self.is_out_of_reach, is_out) != is_out {
+            for id in self.open_connections() {
+                self.tell(id, if is_out { Private::OutOfReach } else { Private::BackInReach });
+            }
+        }
+    }
+
+    /// Sessions that were not used since `before` are forgotten.
+    pub fn forget_sessions(&mut self, before: Duration, now: Duration) {
+        self.propose(None, Purpose::Nothing, Change::Forget { before }, now);
+    }
+
     /// Everybody is told that the server is shutting down, and no more input is processed.
     pub fn shut_down(&mut self, now: Duration) {
         self.is_stopping = true;
@@ -445,12 +469,12 @@ impl Lobby {
             return Readiness::Never;
         }
         let must_wait = |line: &[u8]| client.is_held_up || client.undecided > 0 && Command::may_be_answered(line);
-        if self.is_stopping || pending.is_some_and(must_wait) {
+        if self.is_stopping || client.awaits_names || client.awaits_log || pending.is_some_and(must_wait) {
             return Readiness::Later;
         }
         let answers = if self.private_bytes < MAX_PRIVATE_TOTAL { MAX_ANSWERS } else { MAX_ANSWERS_UNDER_PRESSURE };
         let length = pending.map_or(0, <[u8]>::len);
-        if !self.has_room_for(length) || client.outbox.aside_bytes() > answers || client.awaits_names {
+        if !self.has_room_for(length) || client.outbox.aside_bytes() > answers {
             return Readiness::Later;
         }
         let mut at = client.lines_left.ready_at(&self.limits.rate).max(self.access.ready_at(client.place));

@@ -24,6 +24,10 @@ pub enum Command<'a> {
     Who,
     /// `!help`.
     Help,
+    /// `!history`, and how many lines, if that was said.
+    History(Option<usize>),
+    /// `!search WORDS`.
+    Search(&'a str),
     /// `!session`.
     Session,
     /// `!exit`, and the words to leave with, if there are any.
@@ -44,24 +48,34 @@ pub struct Spec {
     /// What it does. Empty for a command that only programs use: `!help` and Tab leave it out, and `/` does not work
     /// for it.
     pub does: &'static str,
+    /// Whether it needs a log that lasts.
+    pub needs_log: bool,
     /// Reads what follows the word; `None` if an argument is missing.
     parse: for<'a> fn(&'a str) -> Option<Command<'a>>,
 }
 
 /// Every command, in the order in which `!help` lists them.
-pub static COMMANDS: [Spec; 7] = [
-    Spec { words: &["help"], usage: "!help", does: "lists the commands", parse: |_| Some(Command::Help) },
-    Spec { words: &["who"], usage: "!who", does: "says who is here", parse: |_| Some(Command::Who) },
+pub static COMMANDS: [Spec; 9] = [
+    Spec {
+        words: &["help"],
+        usage: "!help",
+        does: "lists the commands",
+        needs_log: false,
+        parse: |_| Some(Command::Help),
+    },
+    Spec { words: &["who"], usage: "!who", does: "says who is here", needs_log: false, parse: |_| Some(Command::Who) },
     Spec {
         words: &["me"],
         usage: "!me TEXT",
         does: "says TEXT as something you do",
+        needs_log: false,
         parse: |rest| required(rest).map(Command::Me),
     },
     Spec {
         words: &["msg"],
         usage: "!msg NAME TEXT",
         does: "tells TEXT to NAME alone",
+        needs_log: false,
         parse: |rest| {
             let (to, text) = split_word(rest);
             required(text).map(|text| Command::Msg { to, text })
@@ -71,15 +85,34 @@ pub static COMMANDS: [Spec; 7] = [
         words: &["nick"],
         usage: "!nick NAME",
         does: "changes your name",
+        needs_log: false,
         parse: |rest| required(rest).map(Command::Nick),
+    },
+    Spec {
+        words: &["history"],
+        usage: "!history [N]",
+        does: "shows the last N lines",
+        needs_log: true,
+        parse: |rest| match rest {
+            "" => Some(Command::History(None)),
+            number => number.parse().ok().filter(|&lines| lines > 0).map(|lines| Command::History(Some(lines))),
+        },
+    },
+    Spec {
+        words: &["search"],
+        usage: "!search WORDS",
+        does: "shows the last lines that hold all WORDS",
+        needs_log: true,
+        parse: |rest| required(rest).map(Command::Search),
     },
     Spec {
         words: &["exit", "quit"],
         usage: "!exit [TEXT]",
         does: "leaves, with TEXT as your last words",
+        needs_log: false,
         parse: |rest| Some(Command::Exit(rest)),
     },
-    Spec { words: &["session"], usage: "!session", does: "", parse: |_| Some(Command::Session) },
+    Spec { words: &["session"], usage: "!session", does: "", needs_log: false, parse: |_| Some(Command::Session) },
 ];
 
 impl Spec {
@@ -166,6 +199,12 @@ mod tests {
             ("!msg bob ", Command::Usage("!msg NAME TEXT")),
             ("!nick zoe", Command::Nick("zoe")),
             ("!nick", Command::Usage("!nick NAME")),
+            ("!history", Command::History(None)),
+            ("!history 50", Command::History(Some(50))),
+            ("!history 0", Command::Usage("!history [N]")),
+            ("!history all", Command::Usage("!history [N]")),
+            ("!search the build", Command::Search("the build")),
+            ("!search ", Command::Usage("!search WORDS")),
             ("!x y", Command::Unknown("!x")),
             ("!", Command::Unknown("!")),
             ("!exits", Command::Unknown("!exits")),

@@ -152,8 +152,21 @@ pub enum Private<'a> {
         /// What.
         text: &'a str,
     },
+    /// A line that was said, of the answer to `!history` or `!search`.
+    Past {
+        /// When: hours and minutes.
+        time: &'a str,
+        /// What everybody read.
+        line: &'a str,
+    },
+    /// The answer to `!history` or `!search` if there is no such line.
+    NothingFound,
     /// The rate limit begins to delay lines.
     TooFast,
+    /// The log has not taken anything for a while.
+    OutOfReach,
+    /// The log takes everything again.
+    BackInReach,
     /// Something is wrong.
     Error(Error<'a>),
 }
@@ -183,6 +196,8 @@ pub enum Error<'a> {
     LineTooLong(usize),
     /// The connection stays.
     UnknownCommand(&'a str),
+    /// There is no log that lasts, so nothing can be looked up in it.
+    NoLog,
     /// A command lacks an argument; the connection stays.
     Usage(&'a str),
     /// Nobody has that name; the connection stays.
@@ -197,6 +212,11 @@ pub enum Error<'a> {
     ReadTooSlowly,
     /// The session was resumed over another connection; closed.
     ResumedElsewhere,
+}
+
+impl Private<'_> {
+    /// How many bytes [`Private::Past`] adds to its time and its line, the LF included.
+    pub const PAST_FRAME: usize = PRIVATE.len() + "[] \n".len();
 }
 
 impl fmt::Display for Private<'_> {
@@ -218,6 +238,10 @@ impl fmt::Display for Private<'_> {
             Private::Names(names) => write!(f, "  {names}"),
             Private::WhisperFrom { from, text } => write!(f, "[{from} to you] {text}"),
             Private::WhisperTo { to, text } => write!(f, "[you to {to}] {text}"),
+            Private::Past { time, line } => write!(f, "[{time}] {line}"),
+            Private::NothingFound => write!(f, "nothing found"),
+            Private::OutOfReach => write!(f, "notice: the room is out of reach; your lines wait, none is lost"),
+            Private::BackInReach => write!(f, "notice: the room is back"),
             Private::TooFast => {
                 write!(f, "notice: you are sending too fast; your lines are delayed, none is lost")
             }
@@ -245,6 +269,7 @@ impl fmt::Display for Error<'_> {
                 write!(f, "unknown command {word}; !help lists the commands, !{word} says the text \"{word}\"")
             }
             Error::Usage(usage) => write!(f, "usage: {usage}"),
+            Error::NoLog => write!(f, "this server keeps no log"),
             Error::NobodyCalled(name) => write!(f, "nobody here is called {name}"),
             Error::SeveralCalled(name) => write!(f, "more than one here is called {name}; add the tag"),
             Error::Unreachable(name) => write!(f, "{name} has lost the connection; try again later"),
@@ -255,9 +280,9 @@ impl fmt::Display for Error<'_> {
     }
 }
 
-/// The lines that `!help` answers with.
-pub fn help() -> impl Iterator<Item = Private<'static>> {
-    let listed = COMMANDS.iter().filter(|spec| spec.is_for_people());
+/// The lines that `!help` answers with, where there is a log that lasts or there is none.
+pub fn help(has_log: bool) -> impl Iterator<Item = Private<'static>> {
+    let listed = COMMANDS.iter().filter(move |spec| spec.is_for_people() && (has_log || !spec.needs_log));
     let listed = listed.map(|spec| Private::Help { usage: spec.usage, does: spec.does });
     listed.chain([Private::Help { usage: "!!TEXT", does: "says \"!TEXT\"" }])
 }
@@ -313,6 +338,9 @@ mod tests {
             (Private::Missed { bytes: 9 }, "--- missed 9 bytes: more than the server keeps"),
             (Private::WhisperFrom { from: "carol#0b9189", text: "hi" }, "--- [carol#0b9189 to you] hi"),
             (Private::WhisperTo { to: "bob#77a1f0", text: "hi" }, "--- [you to bob#77a1f0] hi"),
+            (Private::Past { time: "21:04", line: "bob: hi" }, "--- [21:04] bob: hi"),
+            (Private::OutOfReach, "--- notice: the room is out of reach; your lines wait, none is lost"),
+            (Private::BackInReach, "--- notice: the room is back"),
             (Private::TooFast, "--- notice: you are sending too fast; your lines are delayed, none is lost"),
         ] {
             assert_eq!(notice.to_string(), line);

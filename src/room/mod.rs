@@ -39,7 +39,33 @@ impl Room {
     /// # Errors
     /// Where there is not enough memory for the scrollback.
     pub fn new(scrollback: usize) -> Result<Room, TryReserveError> {
-        Ok(Room { scrollback: Scrollback::new(scrollback)?, roster: Roster::default(), now: Duration::ZERO })
+        Ok(Room::with_scrollback(Scrollback::new(scrollback)?))
+    }
+
+    /// An empty room with an empty scrollback.
+    #[must_use]
+    pub fn with_scrollback(scrollback: Scrollback) -> Room {
+        Room { scrollback, roster: Roster::default(), now: Duration::ZERO }
+    }
+
+    /// The latest time of all entries so far.
+    #[must_use]
+    pub fn now(&self) -> Duration {
+        self.now
+    }
+
+    /// Moves the end of what was said on by this many bytes, with what is kept of it: for a log whose last entries may
+    /// be missing, so that no position means two things.
+    ///
+    /// # Errors
+    /// Where there is not enough memory.
+    pub fn skip_ahead(&mut self, bytes: u64) -> Result<(), TryReserveError> {
+        let old = &self.scrollback;
+        let kept: Vec<u8> = old.pieces(old.line_start_from(old.start()), old.end()).flatten().copied().collect();
+        let mut scrollback = Scrollback::new(old.capacity())?;
+        scrollback.restore(old.end() + bytes, &kept);
+        self.scrollback = scrollback;
+        Ok(())
     }
 
     /// The public lines.

@@ -4,8 +4,10 @@
 //! one turn of the loop; read it first.
 
 mod background;
+mod clock;
 pub mod connection;
 mod console;
+mod journal;
 mod listener;
 pub mod reactor;
 mod signals;
@@ -16,19 +18,21 @@ use std::io;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use bytesize::ByteSize;
-use mio::{Events, Poll, Registry, Token};
+use mio::{Events, Poll, Registry, Token, Waker};
 
-use crate::cli::{ServerArgs, WrongUsage};
+use crate::cli::{LogPlace, ServerArgs, WrongUsage};
 use crate::lobby::Lobby;
 use crate::lobby::access::AccessLimits;
 use crate::lobby::limits::{Limits, MAX_TURNED_AWAY};
 use crate::lobby::rate_limit::Rate;
 use crate::room::place::Place;
+use clock::Clock;
 use console::Console;
+use journal::Journal;
 use listener::{Listener, Peer};
 use reactor::Reactor;
 use signals::{Request, Signals, survive_file_size_limit};
@@ -36,6 +40,7 @@ use transcript::Transcript;
 
 const LISTENER: Token = Token(usize::MAX);
 const SIGNALS: Token = Token(usize::MAX - 1);
+const JOURNAL: Token = Token(usize::MAX - 2);
 
 /// The most that one connection is read in one turn, in bytes.
 const READ_BUDGET: usize = 64 * 1024;
@@ -75,8 +80,9 @@ struct Server {
     reactor: Reactor<Peer>,
     console: Console,
     transcript: Option<Transcript>,
-    /// The moment from which times are counted.
-    start: Instant,
+    /// The room's log, if it is not in memory.
+    journal: Option<Journal>,
+    clock: Clock,
     drain: Duration,
     /// Once it is stopping: when it ends, even if not everything is delivered.
     stop_at: Option<Duration>,
@@ -88,16 +94,29 @@ impl Server {
         survive_file_size_limit().context("cannot handle signals")?;
         let mut console = Console::new(args.quiet).context("cannot start the console")?;
         let clients = descriptors_for(args.max_clients as usize, &mut console);
-        let lobby = Lobby::new(limits(args, clients)?, Box::new(random)).ok();
-        let mut lobby =
-            lobby.with_context(|| format!("there is not enough memory for a scrollback of {}", args.scrollback))?;
+        let limits = limits(args, clients)?;
+        let poll = Poll::new().context("cannot wait for events")?;
+        let (mut lobby, journal, clock) = match &args.log {
+            LogPlace::Memory => {
+                let lobby = Lobby::new(limits, Box::new(random)).ok();
+                let no_memory = || format!("there is not enough memory for a scrollback of {}", args.scrollback);
+                (lobby.with_context(no_memory)?, None, Clock::new(Duration::ZERO))
+            }
+            LogPlace::File(path) => {
+                let waker = Waker::new(poll.registry(), JOURNAL).context("cannot wait for the log")?;
+                let wake = move || waker.wake().expect("a waker needs no memory and no descriptor");
+                let (journal, lobby, clock) = Journal::open(path, args.keep, limits, Box::new(random), wake)?;
+                (lobby, Some(journal), clock)
+            }
+        };
+        // What was said before is in the log, if there is one.
+        let history = if journal.is_some() { 0 } else { args.history };
         let transcript = args.transcript.as_deref().map(|path| {
-            let transcript = Transcript::open(path, &mut lobby, args.history);
+            let transcript = Transcript::open(path, &mut lobby, history);
             transcript.with_context(|| format!("cannot open the transcript {}", path.display()))
         });
         let transcript = transcript.transpose()?;
         let mut listener = Listener::bind(&args.listen, args.stall_timeout)?;
-        let poll = Poll::new().context("cannot wait for events")?;
         listener.register(poll.registry(), LISTENER).context("cannot wait for connections")?;
         let signals = Signals::register(poll.registry(), SIGNALS).context("cannot wait for signals")?;
         let registry = Rc::new(poll.registry().try_clone().context("cannot wait for events")?);
@@ -112,7 +131,8 @@ impl Server {
             reactor: Reactor::new(lobby, READ_BUDGET, args.stall_timeout),
             console,
             transcript,
-            start: Instant::now(),
+            journal,
+            clock,
             drain: args.drain,
             stop_at: None,
         })
@@ -120,15 +140,22 @@ impl Server {
 
     /// Runs one turn of the loop. Returns the exit code once the server is to end.
     fn turn(&mut self) -> anyhow::Result<Option<ExitCode>> {
-        let looked_at = self.start.elapsed();
+        let looked_at = self.clock.now();
         self.poll(looked_at).context("cannot wait for events")?;
-        let now = self.start.elapsed();
+        let now = self.clock.now();
         let mut code = self.dispatch(now);
+        if let Some(journal) = &mut self.journal {
+            journal.apply(&mut self.reactor.lobby, now)?;
+        }
         self.accept(now);
         self.reactor.turn(looked_at, now);
         self.report(now);
+        if let Some(journal) = &mut self.journal {
+            journal.submit(&mut self.reactor.lobby, now, &mut self.console);
+        }
         self.reactor.reap(looked_at, drop);
-        if self.stop_at.is_some_and(|at| at <= now || self.reactor.is_empty()) {
+        let is_delivered = self.reactor.is_empty() && !self.journal.as_ref().is_some_and(Journal::is_behind);
+        if self.stop_at.is_some_and(|at| at <= now || is_delivered) {
             code = code.or(Some(ExitCode::SUCCESS));
         }
         Ok(code)
@@ -152,8 +179,9 @@ impl Server {
     fn wake_at(&mut self, now: Duration) -> Option<Duration> {
         let console = self.console.wake_at(now);
         let transcript = self.transcript.as_ref().and_then(|transcript| transcript.wake_at(now));
+        let journal = self.journal.as_ref().and_then(|journal| journal.wake_at(now));
         let accepting = self.listener.as_ref().and_then(Listener::wake_at);
-        [self.reactor.wake_at(now), console, transcript, accepting, self.stop_at].into_iter().flatten().min()
+        [self.reactor.wake_at(now), console, transcript, journal, accepting, self.stop_at].into_iter().flatten().min()
     }
 
     /// Notes what the events say. A second request to stop ends the server at once.
@@ -161,6 +189,8 @@ impl Server {
         let mut stops = 0;
         for event in &self.events {
             match event.token() {
+                // It was only to wake the loop.
+                JOURNAL => {}
                 LISTENER => self.listener.iter_mut().for_each(Listener::note),
                 SIGNALS => {
                     for request in self.signals.requests() {
@@ -236,6 +266,10 @@ impl Server {
     /// is told how much.
     fn finish(&mut self) {
         self.reactor.abort();
+        if let Some(journal) = self.journal.take() {
+            let patience = self.stop_at.unwrap_or_default().saturating_sub(self.clock.now()).max(PATIENCE);
+            journal.close(&self.reactor.lobby, patience, &mut self.console);
+        }
         self.settle();
         if let Some(transcript) = &self.transcript {
             transcript.finish(self.reactor.lobby.room().scrollback(), &mut self.console);
@@ -246,10 +280,10 @@ impl Server {
 
     /// Waits until console and transcript have written everything, or their time is over.
     fn settle(&mut self) {
-        let patience = self.start.elapsed() + PATIENCE;
+        let patience = self.clock.now() + PATIENCE;
         let drain = self.stop_at.unwrap_or_default().max(patience);
         loop {
-            let now = self.start.elapsed();
+            let now = self.clock.now();
             self.report(now);
             let transcript = now < drain && self.transcript.as_ref().is_some_and(Transcript::is_behind);
             let console = now < patience && self.console.is_behind();

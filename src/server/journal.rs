@@ -1,0 +1,181 @@
+//! The room's log in a file, between the lobby and the disk.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::clock::Clock;
+use super::console::Console;
+use crate::lobby::limits::Limits;
+use crate::lobby::{Lobby, Random};
+use crate::log::disk::{Answer, Disk, Query, Recovered};
+use crate::protocol::notice::LONGEST_NOTICE;
+use crate::room::Room;
+use crate::room::entry::Entry;
+use crate::room::scrollback::Scrollback;
+
+/// How far positions skip ahead if what was said last may be missing, in bytes: so no position means two things.
+const SKIP: u64 = 1 << 40;
+/// A checkpoint is due this long after something has happened...
+const CHECKPOINT_TIME: Duration = Duration::from_secs(60);
+/// ...or once this many bytes of entries have come since the last one. Reading them takes well under a second.
+const CHECKPOINT_BYTES: usize = 16 * 1024 * 1024;
+/// How often sessions that nobody comes back to are forgotten.
+const FORGET_TIME: Duration = Duration::from_secs(60 * 60);
+/// Once the disk has taken nothing for so long, the people in the room are told.
+const OUT_OF_REACH: Duration = Duration::from_secs(2);
+
+/// The log of a room in a file.
+///
+/// What the lobby proposes goes to the disk once a turn, and is applied when it is committed there. What came of it, the
+/// lines that everybody reads, is recorded beside it, to be searched and to be read by people.
+#[derive(Debug)]
+pub struct Journal {
+    disk: Disk,
+    path: PathBuf,
+    keep: Duration,
+    /// When the first entry after the last checkpoint was applied, and how many bytes of them there are.
+    since_checkpoint: Option<(Duration, usize)>,
+    forget_at: Duration,
+    is_failing: bool,
+}
+
+impl Journal {
+    /// Opens the log in a file, and makes the room that it has kept. `wake` is called on another thread whenever there
+    /// is something to be applied.
+    ///
+    /// # Errors
+    /// Where the file is not such a log, belongs to another server or cannot be read or written; it is left as it was.
+    pub fn open(
+        path: &Path,
+        keep: Duration,
+        limits: Limits,
+        random: Random,
+        wake: impl Fn() + Send + Sync + 'static,
+    ) -> anyhow::Result<(Journal, Lobby, Clock)> {
+        let (mut disk, recovered) = Disk::open(path, limits.scrollback, keep, wake)?;
+        let room = recover(&mut disk, recovered, limits.scrollback);
+        let room = room.with_context(|| format!("cannot read the log {}", path.display()))?;
+        disk.checkpoint(room.scrollback().end(), room.checkpoint());
+        let clock = Clock::new(room.now());
+        let now = clock.now();
+        let lobby = Lobby::with_log(room, limits, random, now);
+        let journal =
+            Journal { disk, path: path.to_owned(), keep, since_checkpoint: None, forget_at: now, is_failing: false };
+        Ok((journal, lobby, clock))
+    }
+
+    /// Applies what the disk has committed, and passes on what it has found.
+    ///
+    /// # Errors
+    /// Where the disk gives back something else than it was given.
+    pub fn apply(&mut self, lobby: &mut Lobby, now: Duration) -> anyhow::Result<()> {
+        while let Some(entries) = self.disk.committed() {
+            let from = lobby.room().scrollback().end();
+            lobby.apply(&entries, now).with_context(|| format!("cannot go on with the log {}", self.path.display()))?;
+            record(&mut self.disk, lobby.room(), from);
+            self.since_checkpoint.get_or_insert((now, 0)).1 += entries.len();
+        }
+        while let Some(Answer { id, lines }) = self.disk.answer() {
+            let lines: Vec<_> = lines.into_iter().map(|line| (time_of_day(line.at), line.text)).collect();
+            lobby.answer(id, &lines, now);
+        }
+        Ok(())
+    }
+
+    /// Hands over what the lobby has proposed and asked in this turn, and tells everybody if the disk does not take it.
+    pub fn submit(&mut self, lobby: &mut Lobby, now: Duration, console: &mut Console) {
+        if self.forget_at <= now {
+            self.forget_at = now + FORGET_TIME;
+            lobby.forget_sessions(now.saturating_sub(self.keep), now);
+        }
+        if let Some(entries) = lobby.take_proposals() {
+            self.disk.submit(entries);
+        }
+        for question in lobby.take_questions() {
+            self.disk.ask(question.asker, Query { words: question.words, lines: question.lines });
+        }
+        if self.checkpoint_at().is_some_and(|at| at <= now) {
+            self.since_checkpoint = None;
+            self.disk.checkpoint(lobby.room().scrollback().end(), lobby.room().checkpoint());
+        }
+        if let Some(error) = self.disk.error() {
+            self.is_failing = true;
+            console.trouble(format_args!("cannot write to the log {}: {error}", self.path.display()));
+        } else if self.is_failing && self.disk.waiting().is_none() {
+            self.is_failing = false;
+            console.status(format_args!("the log {} is written again", self.path.display()));
+        }
+        lobby.set_out_of_reach(self.disk.waiting().is_some_and(|time| time >= OUT_OF_REACH));
+    }
+
+    /// When to call [`Journal::submit`] again even if nothing happens.
+    #[must_use]
+    pub fn wake_at(&self, now: Duration) -> Option<Duration> {
+        let left = self.disk.waiting().and_then(|time| OUT_OF_REACH.checked_sub(time));
+        let out_of_reach = left.map(|left| now + left);
+        [self.checkpoint_at(), out_of_reach, Some(self.forget_at)].into_iter().flatten().min()
+    }
+
+    /// Whether something that was proposed is not applied.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.disk.is_behind()
+    }
+
+    /// Ends the log in order, if the disk has taken everything: the next server starts where this one stopped.
+    pub fn close(mut self, lobby: &Lobby, patience: Duration, console: &mut Console) {
+        self.disk.checkpoint(lobby.room().scrollback().end(), lobby.room().checkpoint());
+        if let Err(error) = self.disk.close(patience) {
+            console.trouble(format_args!("the log {} was not closed in order: {error:#}", self.path.display()));
+        }
+    }
+
+    fn checkpoint_at(&self) -> Option<Duration> {
+        let (since, bytes) = self.since_checkpoint?;
+        Some(if bytes >= CHECKPOINT_BYTES { since } else { since + CHECKPOINT_TIME })
+    }
+}
+
+/// Makes the room that a log has kept: from its checkpoint, what was said before, and the entries after it.
+fn recover(disk: &mut Disk, recovered: Recovered, scrollback: usize) -> anyhow::Result<Room> {
+    // An entry of another server may be longer than any of this one's.
+    let longest = recovered.turns.iter().map(Vec::len).max().unwrap_or(0) + LONGEST_NOTICE;
+    let scrollback = Scrollback::new(scrollback.max(4 * longest))?;
+    let mut room = match recovered.checkpoint {
+        Some(checkpoint) => Room::restore(&checkpoint, scrollback, &recovered.said)?,
+        None => Room::with_scrollback(scrollback),
+    };
+    for turn in &recovered.turns {
+        let mut from = room.scrollback().end();
+        for entry in Entry::decode(turn) {
+            if room.scrollback().end() - from > room.scrollback().capacity() as u64 / 4 {
+                record(disk, &room, from);
+                from = room.scrollback().end();
+            }
+            room.apply(entry?);
+        }
+        record(disk, &room, from);
+    }
+    if !recovered.is_complete {
+        room.skip_ahead(SKIP)?;
+    }
+    Ok(room)
+}
+
+/// Records what was said from a position on.
+fn record(disk: &mut Disk, room: &Room, from: u64) {
+    let text: Vec<u8> = room.scrollback().pieces(from, room.scrollback().end()).flatten().copied().collect();
+    if !text.is_empty() {
+        disk.record(from, room.now(), String::from_utf8(text).expect("whole lines that were sanitised"));
+    }
+}
+
+/// Hours and minutes, where the server is.
+fn time_of_day(at: Duration) -> String {
+    let time = Timestamp::from_second(i64::try_from(at.as_secs()).unwrap_or(i64::MAX)).unwrap_or_default();
+    time.to_zoned(TimeZone::system()).strftime("%H:%M").to_string()
+}
