@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, ensure};
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use humantime::parse_rfc3339_weak;
 
 /// The default address of both halves.
 const DEFAULT_ADDRESS: &str = "127.0.0.1:7777";
@@ -133,6 +134,10 @@ pub struct ClientArgs {
     #[arg(long)]
     pub no_reconnect: bool,
 
+    /// Come anew: forget the session that was kept from the last time
+    #[arg(long)]
+    pub new: bool,
+
     /// Never ring the bell
     #[arg(long)]
     pub no_bell: bool,
@@ -153,7 +158,7 @@ pub struct LogArgs {
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
 
-    /// Only what was said since then: a time (2026-11-27T21:04:05Z) or so long ago (2h)
+    /// Only what was said since then: a time (2026-11-27T21:04:05Z), a day (2026-11-27), both UTC, or so long ago (2h)
     #[arg(long, value_name = "TIME", value_parser = since)]
     pub since: Option<Duration>,
 
@@ -192,9 +197,10 @@ fn log_place(text: &str) -> anyhow::Result<LogPlace> {
 fn since(text: &str) -> anyhow::Result<Duration> {
     let moment = match humantime::parse_duration(text) {
         Ok(ago) => SystemTime::now().checked_sub(ago),
-        Err(_) => humantime::parse_rfc3339_weak(text).ok(),
+        Err(_) => parse_rfc3339_weak(text).or_else(|_| parse_rfc3339_weak(&format!("{text} 00:00:00"))).ok(),
     };
-    let moment = moment.context("it must be a time like 2026-11-27T21:04:05Z or a duration like 2h")?;
+    let moment = moment
+        .context("it must be a time like 2026-11-27T21:04:05Z, a day like 2026-11-27, or so long ago, like 2h")?;
     Ok(moment.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
 }
 

@@ -26,7 +26,9 @@ mod subject;
 #[cfg(target_os = "linux")]
 fn main() -> anyhow::Result<()> {
     use clap::Parser;
-    use subject::{Floor, Gotcp};
+    use std::cell::Cell;
+
+    use subject::{Floor, Gotcp, Logged};
 
     /// Measures broadcasting end to end, in deliveries per second of server CPU
     #[derive(Debug, Parser)]
@@ -41,8 +43,9 @@ fn main() -> anyhow::Result<()> {
 
     let Options { mut run, bench } = Options::parse();
     run.quick |= !bench;
-    let gotcp = Gotcp { program: env!("CARGO_BIN_EXE_gotcp").into() };
-    let runs = run::measure_all(&run, &[&Floor, &gotcp])?;
+    let gotcp = || Gotcp { program: env!("CARGO_BIN_EXE_gotcp").into() };
+    let logged = Logged { gotcp: gotcp(), folder: tempfile::tempdir()?, files: Cell::new(0) };
+    let runs = run::measure_all(&run, &[&Floor, &gotcp(), &logged])?;
     print!("{}", report::tables(&report::rows(&runs)));
     Ok(())
 }

@@ -4,6 +4,7 @@
 mod conversation;
 #[cfg(target_os = "linux")]
 mod limits;
+mod log;
 #[cfg(target_os = "linux")]
 mod network;
 #[path = "../support/mod.rs"]
