@@ -2,7 +2,8 @@
 //!
 //! In reading order: [`session`] is what makes a line arrive once, without a socket or a clock; `render` is what lines
 //! look like. `network` is the thread that owns a session and its connection, and makes the connection again, after the
-//! waits of `backoff`; `handle` is what the other threads have of it. `plain` is the form for pipes, `terminal` the
+//! waits of `backoff`; `handle` is what the other threads have of it. `kept` is the file of a session that outlives the
+//! client, in the directory of `state`. `plain` is the form for pipes, `terminal` the
 //! one for people, with a `prompt`. [`wanted`] is the name that the user asked for; `signals` and `panics` end the
 //! program in order. `probe` only looks whether a server is there.
 //!
@@ -14,6 +15,7 @@
 
 mod backoff;
 mod handle;
+mod kept;
 mod network;
 mod panics;
 mod plain;
@@ -22,6 +24,7 @@ mod prompt;
 mod render;
 pub mod session;
 mod signals;
+mod state;
 mod terminal;
 pub mod wanted;
 
@@ -33,6 +36,7 @@ use anstream::{AutoStream, ColorChoice};
 
 use crate::cli::{ClientArgs, When, WrongUsage};
 use crate::protocol::name::Name;
+use kept::{AskedFor, Keeper};
 use session::Session;
 use wanted::{Tags, parse_name};
 
@@ -66,10 +70,30 @@ pub fn run(args: &ClientArgs) -> anyhow::Result<ExitCode> {
     panics::catch(|| form(args, name, colors))
 }
 
-/// A session for somebody who wants to be called `name`.
-fn session_for(name: Name, args: &ClientArgs) -> Session {
-    let tags: Option<Tags> = (!args.no_tag).then(|| -> Tags { Box::new(random) });
-    Session::new(name, tags)
+/// The session of somebody who wants to be called `name`: the one that was kept, or a new one.
+struct Start {
+    session: Session,
+    /// Where it is kept from now on.
+    keeper: Option<Keeper>,
+    /// What to tell the user about that.
+    trouble: Option<String>,
+}
+
+impl Start {
+    fn new(name: Name, args: &ClientArgs) -> Start {
+        let asked_for = AskedFor { name: name.as_str().into(), is_tagged: !args.no_tag };
+        let tags: Option<Tags> = (!args.no_tag).then(|| -> Tags { Box::new(random) });
+        let mut session = Session::new(name, tags);
+        let (keeper, kept, trouble) = match Keeper::open(&args.server, asked_for, args.new) {
+            Ok(Some((keeper, kept))) => (Some(keeper), kept, None),
+            Ok(None) => (None, None, None),
+            Err(error) => (None, None, Some(format!("you come anew, and your session is not kept: {error}"))),
+        };
+        if keeper.is_some() {
+            session.keep(kept.map(|kept| (kept.name, kept.token, kept.position)));
+        }
+        Start { session, keeper, trouble }
+    }
 }
 
 /// Bits by chance. Where the system has none to give, tags are not tried twice and waits are not drawn out: no harm.

@@ -16,8 +16,9 @@ use socket2::{SockRef, TcpKeepalive};
 
 use super::backoff::Backoff;
 use super::handle::{Command, Handle, Status};
-use super::panics;
+use super::kept::{Keeper, SAVE_TIME};
 use super::session::{News, Phase, Session};
+use super::{Start, panics};
 use crate::cli::resolve;
 use crate::protocol::line::{Line, LineBuffer};
 use crate::protocol::text::sanitise;
@@ -53,6 +54,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Time that a leaving client gives the server to say goodbye, where nobody reads along any more.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// What begins what was said since an earlier client of the session.
+const SINCE: &str = "--- since you were here:";
+
 const SOCKET: Token = Token(0);
 const WAKE: Token = Token(1);
 
@@ -60,6 +64,9 @@ const WAKE: Token = Token(1);
 pub trait Listener {
     /// Something to show, in order.
     fn show(&mut self, spoken: Vec<Spoken>);
+
+    /// Whether all of it was shown.
+    fn is_shown(&self) -> bool;
 
     /// Whether there is room for more to show. If not, the handle is to be [woken](Handle::wake) once there is.
     fn has_room(&self) -> bool {
@@ -100,17 +107,21 @@ pub enum Spoken {
 pub fn start(
     address: String,
     reconnect: bool,
-    session: Session,
+    start: Start,
     listener: Box<dyn Listener + Send>,
 ) -> anyhow::Result<Handle> {
+    let Start { session, keeper, trouble } = start;
     let poll = Poll::new().context("cannot start")?;
     let waker = Waker::new(poll.registry(), WAKE).context("cannot start")?;
     let own: Arc<str> = session.status().name.as_str().into();
     let handle = Handle::new(waker, &own);
     let (shared, heard_at) = (handle.clone(), Instant::now());
     let mut network =
-        Network { poll, address, session, handle: shared, listener, own, heard_at, nobody_listens: false };
+        Network { poll, address, session, keeper, handle: shared, listener, own, heard_at, nobody_listens: false };
     let run = move || {
+        if let Some(trouble) = trouble {
+            network.note(trouble);
+        }
         let result = panics::catch(|| network.stay(reconnect));
         network.handle.finish(result);
         network.listener.renamed();
@@ -123,6 +134,8 @@ struct Network {
     poll: Poll,
     address: String,
     session: Session,
+    /// Where the session is kept for the next client.
+    keeper: Option<Keeper>,
     handle: Handle,
     listener: Box<dyn Listener + Send>,
     /// The user's name, as it was last told to the listener.
@@ -185,6 +198,7 @@ impl Network {
                     self.tell_name();
                     let complaint = connection.complaint.take().filter(|_| !(was_open && has_joined));
                     if self.session.is_over() && complaint.is_none() && !matches!(end, End::Silent) {
+                        self.forget();
                         return Ok(());
                     }
                     if connection.has_resumed || connection.since.elapsed() >= LASTING {
@@ -196,7 +210,10 @@ impl Network {
                     };
                     match end {
                         End::Silent => return self.outcome(),
-                        End::Replaced => bail!("{}: this session was resumed elsewhere", self.address),
+                        End::Replaced => {
+                            self.forget();
+                            bail!("{}: this session was resumed elsewhere", self.address)
+                        }
                         End::Refused(why) if !has_joined || !reconnect => bail!("{why}"),
                         End::Refused(why) => self.note(format!("{why}; trying again")),
                         End::Broken(why) if !has_joined => bail!("{}: {why}", self.address),
@@ -360,6 +377,7 @@ impl Network {
     }
 
     fn hear(&mut self, connection: &mut Connection, input: &[u8]) -> Option<End> {
+        self.keep();
         let mut lines = connection.input.split(input, MAX_LINE);
         let mut spoken = Vec::new();
         let mut own = Arc::clone(&self.own);
@@ -375,6 +393,9 @@ impl Network {
             if *own != *self.session.status().name {
                 own = self.session.status().name.as_str().into();
             }
+            if heard.is_since {
+                spoken.push(Spoken::Line { text: SINCE.into(), is_history: false, own: Arc::clone(&own) });
+            }
             if heard.is_shown {
                 let (text, own) = (text.into_owned(), Arc::clone(&own));
                 spoken.push(Spoken::Line { text, is_history: heard.is_history, own });
@@ -383,6 +404,10 @@ impl Network {
                 Some(News::Resumed) => {
                     connection.has_resumed = true;
                     spoken.push(Spoken::Note("connected again".into()));
+                }
+                Some(News::Returned) => {
+                    connection.has_resumed = true;
+                    spoken.push(Spoken::Note(format!("you are {own}, as before")));
                 }
                 Some(News::Rejoined) => spoken.push(Spoken::Note("connected again, as a newcomer".into())),
                 Some(News::Complaint(why)) => drop(connection.complaint.get_or_insert(why)),
@@ -394,6 +419,7 @@ impl Network {
         drop(lines);
         self.listener.show(spoken);
         self.tell_name();
+        self.keep();
         match end {
             Some(End::Refused(why)) if self.listener.refused(&why) => None,
             end => end,
@@ -428,6 +454,32 @@ impl Network {
         Ok(())
     }
 
+    /// Keeps the session for the next client, up to what was shown.
+    fn keep(&mut self) {
+        let Some(keeper) = &mut self.keeper else { return };
+        if self.listener.is_shown()
+            && let Some((name, token, position)) = self.session.ticket()
+        {
+            keeper.note(name, token, position);
+        }
+        if let Err(error) = keeper.save() {
+            self.note(format!("the session cannot be kept: {error}"));
+        }
+    }
+
+    /// When there is something to be kept, or what was read last may have been shown.
+    fn keep_at(&self) -> Option<Instant> {
+        let keeper = self.keeper.as_ref()?;
+        let is_noted = self.session.ticket().is_none_or(|(name, token, position)| keeper.has(name, token, position));
+        keeper.save_at().or_else(|| (!is_noted).then(|| Instant::now() + SAVE_TIME))
+    }
+
+    /// The session is over: nobody comes back to it.
+    fn forget(&mut self) {
+        // If the file stays, the server does not know its session any more, and nothing comes of it.
+        let _ = self.keeper.take().map(|mut keeper| keeper.forget());
+    }
+
     fn note(&mut self, text: String) {
         self.listener.show(vec![Spoken::Note(text)]);
     }
@@ -454,8 +506,14 @@ impl Network {
     fn wait(&mut self, until: Option<Instant>, connection: Option<&mut Connection>) -> io::Result<()> {
         self.tell_name();
         let mut events = Events::with_capacity(8);
-        let timeout =
-            until.into_iter().chain(self.patience_ends()).min().map(|at| at.saturating_duration_since(Instant::now()));
+        self.keep();
+        let save_at = self.keep_at();
+        let timeout = until
+            .into_iter()
+            .chain(self.patience_ends())
+            .chain(save_at)
+            .min()
+            .map(|at| at.saturating_duration_since(Instant::now()));
         match self.poll.poll(&mut events, timeout) {
             Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
             _ => {}

@@ -14,7 +14,7 @@ use super::handle::{Command, Handle};
 use super::network::{self, Listener, Spoken};
 use super::render::Renderer;
 use super::wanted::parse_name;
-use super::{NAME_QUESTION, session_for, signals};
+use super::{NAME_QUESTION, Start, signals};
 use crate::cli::ClientArgs;
 use crate::protocol::command;
 use crate::protocol::name::Name;
@@ -49,7 +49,7 @@ pub fn run(args: &ClientArgs, name: Option<Name>, colors: bool) -> anyhow::Resul
     let (sender, spoken) = mpsc::channel();
     let waiting = Arc::new(AtomicUsize::new(0));
     let queue = Queue { sender, waiting: Arc::clone(&waiting) };
-    let handle = network::start(args.server.clone(), !args.no_reconnect, session_for(name, args), Box::new(queue))?;
+    let handle = network::start(args.server.clone(), !args.no_reconnect, Start::new(name, args), Box::new(queue))?;
     let stopped_by = leave_on_signal(handle.clone())?;
     let typist = handle.clone();
     thread::Builder::new().name("input".into()).spawn(move || type_all(input, &typist))?;
@@ -143,6 +143,10 @@ impl Listener for Queue {
 
     fn has_room(&self) -> bool {
         self.waiting.load(Ordering::SeqCst) < MAX_WAITING
+    }
+
+    fn is_shown(&self) -> bool {
+        self.waiting.load(Ordering::SeqCst) == 0
     }
 }
 

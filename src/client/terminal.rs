@@ -21,7 +21,7 @@ use super::render::Renderer;
 use super::session::{self, Phase};
 use super::signals::Cause;
 use super::wanted::parse_name;
-use super::{NAME_QUESTION, plain, session_for, signals};
+use super::{NAME_QUESTION, Start, plain, signals};
 use crate::cli::ClientArgs;
 use crate::protocol::command;
 use crate::protocol::name::Name;
@@ -195,8 +195,8 @@ impl Desk<'_> {
             waker: Arc::clone(&self.waker),
             renderer: Renderer { day: None, ..self.notes },
         };
-        let session = session_for(name, self.args);
-        network::start(self.args.server.clone(), !self.args.no_reconnect, session, Box::new(window))
+        let start = Start::new(name, self.args);
+        network::start(self.args.server.clone(), !self.args.no_reconnect, start, Box::new(window))
     }
 
     fn converse(&mut self, handle: &Handle) -> Reason {
@@ -299,6 +299,10 @@ impl Listener for Window {
         if !shown.is_empty() {
             self.screen.show(shown);
         }
+    }
+
+    fn is_shown(&self) -> bool {
+        self.screen.is_empty()
     }
 
     fn renamed(&mut self) {

@@ -2,6 +2,7 @@
 #![cfg(unix)]
 
 mod cli;
+mod kept;
 mod picture;
 mod pipe;
 mod prompt;

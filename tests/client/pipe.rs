@@ -1,15 +1,17 @@
 //! The client in a pipe: the built program without a terminal.
 
 use std::io::{Read, Write};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::support::NOWHERE;
 use crate::support::fake_server::{FakeServer, SOON};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 /// The client, which does not outlive its test.
-struct Client(Child);
+pub struct Client(Child);
 
 impl Client {
     /// Starts a client of the server at `address`, under the name `carol`.
@@ -23,19 +25,25 @@ impl Client {
     }
 
     /// With somewhere to go for standard output and standard error.
-    fn with_output(args: &[&str], (stdout, stderr): (Stdio, Stdio)) -> Client {
+    fn with_output(args: &[&str], outputs: (Stdio, Stdio)) -> Client {
+        Client::at_home(Path::new(NOWHERE), args, outputs)
+    }
+
+    /// With a place for what it keeps.
+    pub fn at_home(home: &Path, args: &[&str], (stdout, stderr): (Stdio, Stdio)) -> Client {
         let mut command = Command::new(env!("CARGO_BIN_EXE_gotcp"));
         command.arg("client").args(args).env_remove("GOTCP_USERNAME").env_remove("GOTCP_SERVER");
+        command.env("XDG_STATE_HOME", home);
         command.stdin(Stdio::piped()).stdout(stdout).stderr(stderr);
         Client(command.spawn().unwrap())
     }
 
-    fn write(&mut self, text: &str) {
+    pub fn write(&mut self, text: &str) {
         self.0.stdin.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
     }
 
     /// Reads standard output up to this.
-    fn read_to(&mut self, end: &str) -> String {
+    pub fn read_to(&mut self, end: &str) -> String {
         let mut read = Vec::new();
         while !read.ends_with(end.as_bytes()) {
             let mut byte = [0];
@@ -45,17 +53,23 @@ impl Client {
         String::from_utf8(read).unwrap()
     }
 
-    fn end_input(&mut self) {
+    pub fn end_input(&mut self) {
         drop(self.0.stdin.take());
     }
 
+    /// Kills it, without a word to anyone.
+    pub fn kill(mut self) -> Ended {
+        self.0.kill().unwrap();
+        self.wait()
+    }
+
     /// Ends the input, and waits for the client to end.
-    fn finish(&mut self) -> Ended {
+    pub fn finish(&mut self) -> Ended {
         self.end_input();
         self.wait()
     }
 
-    fn wait(&mut self) -> Ended {
+    pub fn wait(&mut self) -> Ended {
         let deadline = Instant::now() + SOON;
         let status = loop {
             match self.0.try_wait().unwrap() {
@@ -80,10 +94,10 @@ impl Drop for Client {
 
 /// What is left of a client.
 #[derive(Debug)]
-struct Ended {
-    status: ExitStatus,
-    stdout: String,
-    stderr: String,
+pub struct Ended {
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
 }
 
 /// Every line is sent, the conversation comes out on standard output, what is private on standard error; after the last

@@ -159,7 +159,7 @@ fn unconfirmed_lines_are_an_error() {
     let (mut peer, _) = server.welcome();
     user.wait_for_prompt(PROMPT);
     user.press("one\rtwo\r\x04");
-    assert_eq!(peer.raw_line(), "one");
+    assert_eq!(peer.line(), "one");
     assert_eq!(user.end().code(), Some(1));
     user.wait_for("gotcp: 2 lines were not confirmed");
 }

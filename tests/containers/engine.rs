@@ -160,6 +160,7 @@ fn conversation(stage: &Stage, port: u16) {
 
     let mut hannah = Command::new(env!("CARGO_BIN_EXE_gotcp"))
         .args(["client", "--username", "hannah", "--server", &format!("127.0.0.1:{port}")])
+        .env("XDG_STATE_HOME", crate::support::NOWHERE)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())

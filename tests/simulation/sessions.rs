@@ -509,7 +509,7 @@ impl Tally {
             let is_public = !text.starts_with("--- ");
             let heard = person.session.heard(text, line.len() + 1);
             match heard.news {
-                Some(News::Resumed) => self.resumed += 1,
+                Some(News::Resumed | News::Returned) => self.resumed += 1,
                 Some(News::Rejoined) => self.rejoined += 1,
                 Some(News::Refused(why)) => panic!("{why}"),
                 Some(News::Replaced) => panic!("nobody else has this session"),

@@ -1,6 +1,9 @@
 //! What the tests have in common. Each of them uses only a part of it.
 #![allow(dead_code)]
 
+/// A home for files in which none can be made: clients keep nothing there, as in a container.
+pub const NOWHERE: &str = "/proc/self/nowhere";
+
 pub mod pipe;
 pub mod seeds;
 pub mod skip;

@@ -25,7 +25,7 @@ pub struct Server {
 /// The program, with these arguments.
 pub fn gotcp<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gotcp"));
-    command.args(args).stdin(Stdio::null());
+    command.args(args).stdin(Stdio::null()).env("XDG_STATE_HOME", super::NOWHERE);
     for name in ["GOTCP_LISTEN", "GOTCP_SERVER", "GOTCP_USERNAME"] {
         command.env_remove(name);
     }

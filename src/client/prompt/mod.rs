@@ -1,11 +1,10 @@
 //! The prompt: rustyline, told when to come up, and cleared away after.
 //!
 //! [`screen`] is what is shown above it, [`assistant`] what rustyline asks while keys are read, and [`waker`] what makes it
-//! return early. [`complete`], [`paste`] and [`rows`] are pure; [`history`], [`modes`] and [`tty`] ask the system.
+//! return early. [`complete`], [`paste`] and [`rows`] are pure; [`modes`] and [`tty`] ask the system.
 
 pub mod assistant;
 pub mod complete;
-pub mod history;
 pub mod modes;
 pub mod paste;
 pub mod rows;
@@ -27,13 +26,16 @@ use rustyline::{
 };
 
 use super::render::Renderer;
-use super::signals;
+use super::{signals, state};
 use assistant::Assistant;
 use complete::People;
 use modes::Modes;
 use rows::{Layout, wipe};
 use screen::Screen;
 use waker::Waker;
+
+/// How many lines that the user sent in earlier sessions are kept.
+const MAX_HISTORY: usize = 1000;
 
 /// How long an Escape waits for the rest of a key's sequence, in milliseconds.
 const ESCAPE_TIME: u16 = 100;
@@ -82,7 +84,7 @@ impl Prompt {
             .color_mode(ColorMode::Forced)
             .completion_type(CompletionType::List)
             .keyseq_timeout(Some(ESCAPE_TIME))
-            .max_history_size(history::MAX_LINES)
+            .max_history_size(MAX_HISTORY)
             .ok()?
             .build();
         let mut editor = Editor::with_config(config).ok()?;
@@ -103,10 +105,9 @@ impl Prompt {
     /// # Errors
     /// Says why that cannot be done.
     pub fn use_history(&mut self) -> Result<(), String> {
-        let file = match history::file() {
+        let file = match state::directory().map(|directory| directory.join("history")) {
             Ok(file) => file,
-            // Where there is no place for it, as in a container, there never is, and nobody wants to be told every time.
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ReadOnlyFilesystem) => return Ok(()),
+            Err(error) if state::has_no_place(&error) => return Ok(()),
             Err(error) => return Err(error.to_string()),
         };
         match self.editor.load_history(&file) {

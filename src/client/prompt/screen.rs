@@ -91,6 +91,12 @@ impl Screen {
         self.changed.notify_all();
     }
 
+    /// Whether nothing waits to be shown.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.lock().waiting.is_empty()
+    }
+
     /// A prompt is about to be drawn: what is to be drawn before it.
     #[must_use]
     pub fn draw(&self) -> String {

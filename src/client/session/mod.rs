@@ -43,6 +43,10 @@ pub struct Session {
     farewell: String,
     /// Whether a server of another kind has said anything over this connection.
     has_spoken: bool,
+    /// Whether the session is to outlive this client.
+    is_kept: bool,
+    /// Whether the ticket is from an earlier client, and what was said since then has not begun to arrive.
+    was_away: bool,
 }
 
 /// How things stand.
@@ -99,6 +103,8 @@ pub struct Heard {
     pub is_shown: bool,
     /// Whether it was said before the user came.
     pub is_history: bool,
+    /// Whether it is the first that was said since an earlier client of this session.
+    pub is_since: bool,
     /// What else it means.
     pub news: Option<News>,
 }
@@ -108,6 +114,8 @@ pub struct Heard {
 pub enum News {
     /// The user is back, and nothing was lost.
     Resumed,
+    /// The user is back for the first time since an earlier client.
+    Returned,
     /// The user is back, but as a newcomer.
     Rejoined,
     /// The name cannot be had; another one is needed.
@@ -132,6 +140,19 @@ impl Session {
             leaving: Leaving::No,
             farewell: "!exit".into(),
             has_spoken: false,
+            is_kept: false,
+            was_away: false,
+        }
+    }
+
+    /// This session is to outlive the client, and goes on where an earlier client has left it: under a name, with a token,
+    /// at a position.
+    pub fn keep(&mut self, earlier: Option<(String, String, u64)>) {
+        self.is_kept = true;
+        if let Some((name, token, position)) = earlier {
+            self.status.name = name;
+            self.ticket = Some((token, position));
+            self.was_away = true;
         }
     }
 
@@ -192,7 +213,9 @@ impl Session {
         }
         let is_stranger = is_plain && STRANGERS.iter().any(|start| line.starts_with(start));
         let is_history = self.status.phase == Phase::Naming && self.ticket.is_none();
-        Heard { is_shown: !is_stranger, is_history, news }
+        let is_resuming = self.status.phase == Phase::Naming && self.ticket.is_some();
+        let is_since = is_resuming && std::mem::take(&mut self.was_away);
+        Heard { is_shown: !is_stranger, is_history, is_since, news }
     }
 
     /// A line has arrived that was too long to be read. Nobody knows how many bytes it took; should the connection break
@@ -285,6 +308,14 @@ impl Session {
         &self.unacked
     }
 
+    /// What it takes to come back: the name, the token, and how far the room was read. `None` if there is no session, or
+    /// that is not known.
+    #[must_use]
+    pub fn ticket(&self) -> Option<(&str, &str, u64)> {
+        let (token, position) = self.ticket.as_ref().filter(|(_, position)| *position != u64::MAX)?;
+        Some((&self.status.name, token, *position))
+    }
+
     /// Whether the server may still turn out to be of another kind by saying nothing. One that gave us a ticket is not:
     /// it is only slow.
     #[must_use]
@@ -352,8 +383,8 @@ impl Session {
                 if self.ticket.as_ref().is_some_and(|(_, position)| *position == u64::MAX) {
                     self.unacked.ask();
                 }
-                self.enter(name);
-                return Heard { news: Some(News::Resumed), ..hidden };
+                let news = if self.enter(name) { News::Resumed } else { News::Returned };
+                return Heard { news: Some(news), ..hidden };
             }
             (Answer::Missed(bytes), _) if is_resuming => {
                 self.advance(bytes);
@@ -381,6 +412,10 @@ impl Session {
                     return Heard { is_shown: self.unacked.heard(heard), ..hidden };
                 }
                 self.unacked.begin(heard);
+                if self.is_kept {
+                    // A session of which a line was heard has its name reserved.
+                    self.unacked.ask();
+                }
             }
             (Answer::ResumedElsewhere, Phase::Joined) => return Heard { news: Some(News::Replaced), ..hidden },
             _ => return shown,
