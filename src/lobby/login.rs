@@ -13,12 +13,12 @@ use crate::protocol::notice::{CONNECTION_LOST, Error, Private};
 use crate::protocol::text::sanitise;
 use crate::room::entry::{Act, Change, Farewell, Outcome};
 use crate::room::roster::{Presence, Seat};
-use crate::room::session::SessionToken;
+use crate::room::session::{SessionId, SessionToken};
 
 /// What a returning connection sends: `!resume TOKEN@POSITION`.
 #[derive(Debug)]
 pub(super) struct Resume {
-    token: SessionToken,
+    pub token: SessionToken,
     position: u64,
 }
 
@@ -97,6 +97,9 @@ impl Lobby {
 
     fn resume(&mut self, id: ClientId, resume: Resume, now: Duration) {
         let session = resume.token.id();
+        if self.has_moved_on(id, &session) {
+            return self.end_with(id, Error::ResumedElsewhere, now);
+        }
         // What the previous connection has sent is counted up to now; nothing that comes from it later is.
         if let Some(person) = self.room.roster().owner_of(&session)
             && let Some(other) = self.connection_of(person)
@@ -107,6 +110,16 @@ impl Lobby {
         }
         let place = self.client(id).place;
         self.propose(Some(id), Purpose::Resume(Box::new(resume)), Change::Resume { session, place }, now);
+    }
+
+    /// Whether the owner of a session has come back over a connection that is newer than this one: what this one asks was
+    /// sent before, and has only waited longer.
+    fn has_moved_on(&self, id: ClientId, session: &SessionId) -> bool {
+        let serial = self.client(id).serial;
+        let person = self.room.roster().owner_of(session);
+        let holder = person.and_then(|person| self.connection_of(person));
+        let is_newer = holder.is_some_and(|holder| self.client(holder).serial > serial);
+        is_newer || self.proposals.as_ref().is_some_and(|proposals| proposals.has_later_resume(session, serial))
     }
 
     /// What came of coming back.

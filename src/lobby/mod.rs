@@ -433,6 +433,9 @@ impl Lobby {
         self.room.roster().check();
         let clients = || self.clients.iter().flatten();
         assert_eq!(self.private_bytes, clients().map(|client| client.outbox.aside_bytes()).sum::<usize>());
+        if let Some(proposals) = &self.proposals {
+            proposals.check(&self.clients);
+        }
         for (index, client) in self.clients.iter().enumerate() {
             if let Some(Client { state: State::Member(seat), .. }) = client {
                 assert_eq!(self.connections[seat.person.index()], Some(ClientId(index)));

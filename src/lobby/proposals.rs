@@ -17,7 +17,7 @@ use std::collections::VecDeque;
 use std::mem;
 use std::time::Duration;
 
-use super::client::State;
+use super::client::{Client, State};
 use super::commands::Whisper;
 use super::event::Event;
 use super::login::Resume;
@@ -25,6 +25,7 @@ use super::{ClientId, Due, Lobby};
 use crate::protocol::name::Name;
 use crate::room::entry::{Change, Entry, Outcome, Unreadable};
 use crate::room::roster::{Presence, Seat};
+use crate::room::session::SessionId;
 
 /// Proposals that are not decided yet.
 #[derive(Debug, Default)]
@@ -43,6 +44,27 @@ struct Undecided {
     caller: Option<Caller>,
     /// What the entry appends at most, in bytes.
     bytes: usize,
+}
+
+impl Proposals {
+    /// Whether a connection newer than `serial` has asked to resume a session.
+    pub fn has_later_resume(&self, session: &SessionId, serial: u64) -> bool {
+        self.undecided.iter().any(|undecided| match (&undecided.purpose, undecided.caller) {
+            (Purpose::Resume(resume), Some(caller)) => caller.serial > serial && resume.token.id() == *session,
+            _ => false,
+        })
+    }
+
+    /// Asserts the invariants: what all may append is the sum of what each may, and every connection knows how many
+    /// proposals it waits for.
+    pub fn check(&self, clients: &[Option<Client>]) {
+        assert_eq!(self.bytes, self.undecided.iter().map(|undecided| undecided.bytes).sum::<usize>());
+        for client in clients.iter().flatten() {
+            let is_its = |undecided: &&Undecided| undecided.caller.is_some_and(|caller| caller.serial == client.serial);
+            assert_eq!(self.undecided.iter().filter(is_its).count(), client.undecided as usize);
+            assert!(!client.is_held_up || client.undecided > 0);
+        }
+    }
 }
 
 /// A connection, which may be gone by the time at which its proposal is decided, and another one have its number.
