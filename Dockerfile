@@ -1,4 +1,4 @@
-# gotcp as one static binary in an otherwise empty image of under 5 MB.
+# gotcp as one static binary in an otherwise empty image of under 6 MB.
 #
 # dockerbuild.sh and dockerbuild.ps1 build and run it. BuildKit is not needed: Docker's old builder and Podman work, too.
 
@@ -25,13 +25,15 @@ RUN mkdir -p src benches/broadcast compare/src \
     && cargo clean --release --package gotcp
 
 COPY src src
-RUN cargo build --release --locked
+RUN cargo build --release --locked && mkdir -p /image/data
 
 FROM scratch
 LABEL org.opencontainers.image.title="gotcp" \
       org.opencontainers.image.description="A small real-time chat over TCP" \
       org.opencontainers.image.licenses="MIT"
 COPY --from=build /gotcp/target/release/gotcp /bin/gotcp
+# A volume that is mounted there for the first time becomes the user's, as this folder is.
+COPY --from=build --chown=65532:65532 /image/ /
 
 # An unprivileged user, given as a number because an empty image has no user names.
 USER 65532:65532

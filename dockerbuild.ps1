@@ -16,6 +16,8 @@ Runs gotcp in containers: one server, and as many clients as you like.
     $me client [NAME]   join the chat; asks for a name if none is given
     $me stop            stop the server, and remove the network unless it is still in use
 
+The room is kept in the volume gotcpdata: a server that is started again goes on where the last one stopped.
+
 Options for server:
     --address IP        the server's address on goTCPnet [default: 192.168.111.111]
     --subnet CIDR       the subnet of goTCPnet [default: the /24 around --address]
@@ -52,7 +54,8 @@ function server {
     $script:new_server = $true
     if (-not (tell run --detach --name gotcpserver --network goTCPnet --ip "$address" --publish "${port}:7777" `
         --restart unless-stopped --read-only --cap-drop ALL --security-opt no-new-privileges `
-        --log-driver json-file --log-opt max-size=10m --log-opt max-file=3 gotcp server @options)) {
+        --log-driver json-file --log-opt max-size=10m --log-opt max-file=3 `
+        --volume gotcpdata:/data gotcp server --log /data/room.db @options)) {
         # Every engine names a port that it cannot have as HOST:PORT.
         if ($said -like "*:${port}*") { die "port $port of this machine is taken; choose another with --port" }
         die "cannot start the server: $(reason)"
@@ -98,6 +101,7 @@ function stop {
     if (look container inspect gotcpserver) {
         must "cannot stop the server" stop gotcpserver
         must "cannot remove the server" rm --force gotcpserver
+        say "what was said is kept in the volume gotcpdata; to remove it: $engine volume rm gotcpdata"
     } elseif (-not (look network inspect goTCPnet)) {
         say "there is nothing to stop"
     }

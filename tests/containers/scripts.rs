@@ -33,12 +33,15 @@ const PRUNE: &str = "image prune --force --filter label=org.opencontainers.image
 const MAKE_NETWORK: &str = "network create --subnet 192.168.111.0/24 goTCPnet";
 const START: &str = "run --detach --name gotcpserver --network goTCPnet --ip 192.168.111.111 --publish 7777:7777 \
     --restart unless-stopped --read-only --cap-drop ALL --security-opt no-new-privileges \
-    --log-driver json-file --log-opt max-size=10m --log-opt max-file=3 gotcp server";
+    --log-driver json-file --log-opt max-size=10m --log-opt max-file=3 --volume gotcpdata:/data gotcp server \
+    --log /data/room.db";
 const REMOVE: &str = "rm --force gotcpserver";
 const REMOVE_NETWORK: &str = "network rm goTCPnet";
 const JOIN: &str = "run --rm --interactive --tty=false --name gotcpclientcarolTAG --network goTCPnet --no-healthcheck \
     --env GOTCP_SERVER=192.168.111.111:7777 --env TZ=local-00:00 --read-only --cap-drop ALL \
     --security-opt no-new-privileges gotcp client --no-tag --username=carol#TAG";
+const KEPT: &str =
+    "dockerbuild: what was said is kept in the volume gotcpdata; to remove it: docker volume rm gotcpdata\n";
 const RUNS: &str =
     "dockerbuild: the server is running on port 7777 of this machine; to watch it: docker logs --follow gotcpserver
 dockerbuild: to join: ME client; to stop the server: ME stop
@@ -259,12 +262,12 @@ fn any_name_is_passed_on() {
 /// `stop` removes what `server` created, and keeps a network that others use.
 #[test]
 fn stop_removes_what_server_created() {
-    does(&case(&["stop"], &[SERVER, NETWORK]), "", &["stop gotcpserver", REMOVE, REMOVE_NETWORK]);
+    does(&case(&["stop"], &[SERVER, NETWORK]), KEPT, &["stop gotcpserver", REMOVE, REMOVE_NETWORK]);
     does(&case(&["stop"], &[NO_SERVER, NETWORK]), "", &[REMOVE_NETWORK]);
     does(&case(&["stop"], &[NO_SERVER, NO_NETWORK]), "dockerbuild: there is nothing to stop\n", &[]);
     let users = Answer("ps --all", 0, "gotcpclientcarol0b9189\ngotcpserver\ngotcpclientbob77a1f0");
     let kept = "dockerbuild: keeping goTCPnet, which is still used by gotcpclientcarol0b9189 gotcpclientbob77a1f0\n";
-    does(&case(&["stop"], &[SERVER, NETWORK, users]), kept, &["stop gotcpserver", REMOVE]);
+    does(&case(&["stop"], &[SERVER, NETWORK, users]), &format!("{KEPT}{kept}"), &["stop gotcpserver", REMOVE]);
 }
 
 /// A dry run shows the commands so that they can be typed, and runs none of them.
@@ -273,7 +276,7 @@ fn dry_run_only_shows() {
     let shown = |commands: &[&str]| commands.iter().fold(String::new(), |text, line| text + "docker " + line + "\n");
     let all = shown(&[BUILD_STAGE, BUILD, PRUNE, MAKE_NETWORK, START]);
     does(&case(&["server", "--dry-run"], &[NO_SERVER, NO_NETWORK]), &all, &[]);
-    let all = shown(&["stop gotcpserver", REMOVE, REMOVE_NETWORK]);
+    let all = shown(&["stop gotcpserver", REMOVE]) + KEPT + &shown(&[REMOVE_NETWORK]);
     does(&case(&["--dry-run", "stop"], &[SERVER, NETWORK]), &all, &[]);
     let all = shown(&[&JOIN.replace("--username=carol#TAG", "'--username=carol#TAG'")]);
     does(&case(&["client", "--dry-run", "carol"], &[ADDRESS]), &all, &[]);

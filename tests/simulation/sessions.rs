@@ -222,12 +222,11 @@ impl World {
         limits.scrollback = limits.smallest_scrollback() << rng.u32(0..3);
         let now = Duration::from_secs(1000);
         let log = rng.bool().then(Log::default);
-        let lobby = match log {
-            None => Lobby::new(limits.clone(), tokens(&mut rng)).expect("memory"),
-            Some(_) => {
-                let room = Room::new(limits.scrollback).expect("memory");
-                Lobby::with_log(room, limits.clone(), tokens(&mut rng), now)
-            }
+        let room = Room::new(limits.scrollback).expect("memory");
+        let lobby = if log.is_some() {
+            Lobby::with_log(room, limits.clone(), tokens(&mut rng), now)
+        } else {
+            Lobby::new(limits.clone(), tokens(&mut rng)).expect("memory")
         };
         let read_budget = 1 << rng.usize(4..10);
         let reactor = Reactor::new(lobby, read_budget, limits.stall_timeout);

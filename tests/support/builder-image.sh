@@ -45,14 +45,19 @@ ln -s usr/lib "$stage/lib"
 ln -s usr/lib64 "$stage/lib64"
 
 # What the Dockerfile's RUN lines call, and the linker with what it links.
-for program in sh cat cp echo mkdir rm tee touch cc; do
+for program in sh cat cp echo mkdir rm tee touch cc as ar; do
     put "/usr/bin/$program"
 done
-for program in collect2 lto-wrapper; do
+for program in cc1 collect2 lto-wrapper; do
     put "$(cc -print-prog-name=$program)"
 done
+# What C is compiled with: SQLite's.
+headers=$(cc -print-file-name=include)
+mkdir -p "$stage$headers" "$stage/usr/include"
+cp -R "$headers/." "$stage$headers/"
+cp -R /usr/include/. "$stage/usr/include/"
 put "$(cc -print-file-name=liblto_plugin.so)"
-put_libraries_of "$stage"/usr/bin/* "$(cc -print-prog-name=collect2)"
+put_libraries_of "$stage"/usr/bin/* "$(cc -print-prog-name=collect2)" "$(cc -print-prog-name=cc1)"
 for file in crt1.o Scrt1.o rcrt1.o crti.o crtn.o crtbegin.o crtbeginS.o crtbeginT.o crtend.o crtendS.o \
     libgcc.a libgcc_eh.a libgcc_s.so libgcc_s.so.1 libc.a libc.so libc.so.6 libc_nonshared.a libm.a libm.so libm.so.6 \
     libmvec.a libmvec.so.1 libpthread.a librt.a libdl.a libutil.a; do
