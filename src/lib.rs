@@ -8,9 +8,9 @@
 //! alone, each due at a position.
 //!
 //! ```text
-//!   a line arrives ──> decide ──> propose(entry) ──> apply(entry) ──> scrollback, roster ──> cursors
-//!                      the lobby:                    the room:
-//!                      limits, rights                no clock, no randomness
+//!   a line arrives ──> decide ──> propose(entry) ──> THE LOG ──> apply(entry) ──> scrollback, roster ──> cursors
+//!                      the lobby:                    memory or   the room:
+//!                      limits, rights                a file      no clock, no randomness
 //!
 //!   ┌────────────────────────────────────────────┐
 //!   │ … bob: hi │ carol: hello │ *** dan joined │ end
@@ -48,10 +48,15 @@
 //! | `lobby/login.rs` | its first line: a name, or a session to resume |
 //! | `lobby/commands.rs` | its other lines |
 //! | `lobby/proposals.rs` | from a proposal to what came of it |
+//! | `lobby/questions.rs` | what only a log that lasts can answer |
 //! | `lobby/access.rs`, `lobby/rate_limit.rs` | how many may come; how fast they may send |
 //! | `lobby/backpressure.rs` | slow readers |
 //! | `lobby/limits.rs` | how much there may be of everything |
 //! | `lobby/event.rs` | what an operator wants to know |
+//! | [`log`] | where entries are kept if not in memory: bytes to it |
+//! | `log/disk.rs` | the thread that commits |
+//! | `log/file.rs` | the database: its tables, and what survives what |
+//! | `log/search.rs`, `log/print.rs` | looking back; `gotcp log` |
 //! | [`server`] | the only place that knows mio, apart from the client's network thread |
 //! | `server/slots.rs` | a slab whose tokens carry a generation |
 //! | `server/connection.rs` | a socket, its readiness and its lines |
@@ -65,8 +70,8 @@
 //! | `server/transcript.rs` | the conversation on disk |
 //! | [`client`] | one network thread and rustyline; knows nothing of `room`, `lobby` and `server`. Its own front page maps its files |
 //!
-//! Imports run one way: `main` → [`cli`], [`server`], [`client`]; `server` → `lobby` → `room` → `protocol`; `client` →
-//! `protocol`. ARCHITECTURE.md says what was decided, against what, and why; PROTOCOL.md says what is on the wire.
+//! Imports run one way: `main` → [`cli`], [`server`], [`client`]; `server` → `log`, `lobby` → `room` → `protocol`;
+//! `client` → `protocol`. ARCHITECTURE.md says what was decided, against what, and why; PROTOCOL.md says what is on the wire.
 
 pub mod cli;
 pub mod client;
