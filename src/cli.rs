@@ -101,6 +101,10 @@ pub struct ServerArgs {
     #[arg(long, value_name = "TIME", default_value = "30d", value_parser = positive_duration)]
     pub keep: Duration,
 
+    /// The longest that a line waits for others, to be sent together with them; 0s: never
+    #[arg(long, value_name = "TIME", default_value = "20ms", value_parser = duration)]
+    pub gather: Duration,
+
     /// Time to deliver what is still owed when the server is stopped
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
     pub drain: Duration,

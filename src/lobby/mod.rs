@@ -384,6 +384,20 @@ impl Lobby {
         self.client(id).outbox.is_pending(self.room.scrollback())
     }
 
+    /// Whether it is owed anything but public lines from `position` on; or is to be ended, which does not wait, either.
+    /// `false` for one that is gone.
+    #[must_use]
+    pub fn owes_more_than(&self, id: ClientId, position: u64) -> bool {
+        let client = self.clients.get(id.0).and_then(Option::as_ref);
+        client.is_some_and(|client| client.state == State::Closing || client.outbox.owes_more_than(position))
+    }
+
+    /// Whether the server is about to stop.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.is_stopping
+    }
+
     // ---- The turn ----
 
     /// Ends a turn: handles deadlines that have passed, and readers that are too far behind.

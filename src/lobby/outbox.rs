@@ -97,6 +97,12 @@ impl Outbox {
         self.cursor < self.limit(scrollback) || self.asides.is_some()
     }
 
+    /// Whether there is anything to write but public lines from `position` on.
+    #[must_use]
+    pub fn owes_more_than(&self, position: u64) -> bool {
+        self.asides.is_some() || self.cursor < self.until.min(position)
+    }
+
     /// What to write next, in order, as slices of the scrollback and of the asides.
     #[must_use]
     pub fn chunks<'a>(&'a self, scrollback: &'a Scrollback) -> Chunks<'a> {

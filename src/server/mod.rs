@@ -128,7 +128,7 @@ impl Server {
             signals,
             listener: Some(listener),
             registry,
-            reactor: Reactor::new(lobby, READ_BUDGET, args.stall_timeout),
+            reactor: Reactor::new(lobby, READ_BUDGET, args.gather, args.stall_timeout),
             console,
             transcript,
             journal,

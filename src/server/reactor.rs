@@ -14,6 +14,14 @@ use crate::room::place::Place;
 /// How long a peer may take to close its side once everything was sent to it.
 pub const LINGER: Duration = Duration::from_secs(1);
 
+/// The pause between two waves, for each reader: eight times what a wave costs.
+const PAUSE_PER_READER: Duration = Duration::from_micros(40);
+/// So many bytes to say end a pause: a larger write is not cheaper.
+const FULL_WAVE: u64 = 64 * 1024;
+/// The poll waits for whole milliseconds, and rather longer than it was told: pauses are shorter by that, so that nobody
+/// waits longer than was promised.
+const POLL_GRAIN: Duration = Duration::from_millis(1);
+
 /// A lobby and its connections.
 ///
 /// Sockets are a trait, [`Socket`], and readiness and the time are arguments, so that a test can run any schedule.
@@ -30,6 +38,10 @@ pub struct Reactor<S> {
     to_write: Vec<Token>,
     /// The position up to which every connection has been written to once.
     flushed: u64,
+    /// The longest pause between two waves.
+    gather: Duration,
+    /// When the next wave may begin.
+    next_wave: Duration,
     /// Connections to which everything was written, with the moments at which they are closed at the latest, in the
     /// order of these: first while the network takes the last bytes, then while the peer closes its side.
     sending: VecDeque<(Duration, Token)>,
@@ -42,16 +54,20 @@ pub struct Reactor<S> {
 
 impl<S: Socket> Reactor<S> {
     /// No connections yet. At most `read_budget` bytes are read from each of them in one turn, so that a flood does not
-    /// keep the others waiting. When one ends, the network may take `send_timeout` for its last bytes.
+    /// keep the others waiting. A line waits for others, to be written with them, for at most `gather`. When a connection
+    /// ends, the network may take `send_timeout` for its last bytes.
     #[must_use]
-    pub fn new(lobby: Lobby, read_budget: usize, send_timeout: Duration) -> Reactor<S> {
+    pub fn new(lobby: Lobby, read_budget: usize, gather: Duration, send_timeout: Duration) -> Reactor<S> {
+        let end = lobby.room().scrollback().end();
         Reactor {
             lobby,
             connections: Slots::default(),
             scratch: vec![0; read_budget],
             to_read: VecDeque::new(),
             to_write: Vec::new(),
-            flushed: 0,
+            flushed: end,
+            gather,
+            next_wave: Duration::ZERO,
             sending: VecDeque::new(),
             lingering: VecDeque::new(),
             send_timeout,
@@ -111,8 +127,9 @@ impl<S: Socket> Reactor<S> {
             }
         });
         let unread = unread.min();
+        let wave = (self.flushed < self.lobby.room().scrollback().end()).then_some(self.next_wave);
         let first = |list: &VecDeque<(Duration, Token)>| list.front().map(|&(at, _)| at);
-        [unread, first(&self.sending), first(&self.lingering), self.lobby.wake_at()].into_iter().flatten().min()
+        [unread, wave, first(&self.sending), first(&self.lingering), self.lobby.wake_at()].into_iter().flatten().min()
     }
 
     /// Frees the slots of connections that have ended, and hands their sockets over. It is done here and nowhere else,
@@ -182,13 +199,16 @@ impl<S: Socket> Reactor<S> {
         waiting.into_iter().rev().for_each(|token| self.to_read.push_front(token));
     }
 
-    /// Writes to every connection once if there are new public lines, and otherwise only to those that may have
-    /// something to be written.
+    /// Writes to every connection once if there are new public lines and it is time for the next wave. Otherwise it
+    /// writes only to those that may have something to be written; and while new public lines wait for company, only to
+    /// those of them that have more to be written than these.
     fn flush(&mut self, now: Duration) {
         self.to_write.extend(self.lobby.drain_touched().filter_map(|id| self.connections.token_at(id.0)));
         let mut tokens = std::mem::take(&mut self.to_write);
         let end = self.lobby.room().scrollback().end();
-        if std::mem::replace(&mut self.flushed, end) < end {
+        if self.is_wave_due(end, now) {
+            self.flushed = end;
+            self.next_wave = now + self.pause();
             tokens.clear();
             for index in 0..self.connections.bound() {
                 if let Some(token) = self.connections.token_at(index) {
@@ -197,9 +217,26 @@ impl<S: Socket> Reactor<S> {
             }
         }
         for token in tokens.drain(..) {
-            self.flush_one(token, now);
+            if self.flushed == end || self.lobby.owes_more_than(client(token), self.flushed) {
+                self.flush_one(token, now);
+            } else {
+                self.queue(token);
+            }
         }
         self.to_write = tokens;
+    }
+
+    /// Whether everybody is to be written what was said up to `end`.
+    fn is_wave_due(&self, end: u64, now: Duration) -> bool {
+        let is_full = end - self.flushed >= FULL_WAVE;
+        self.flushed < end && (self.next_wave <= now || is_full || self.lobby.is_stopping())
+    }
+
+    /// The pause after a wave. What a wave costs, it costs whatever it carries: so the more readers there are, the more
+    /// company a line is worth waiting for. Waves take about an eighth of a core, until that is not enough.
+    fn pause(&self) -> Duration {
+        let readers = u32::try_from(self.connections.len()).unwrap_or(u32::MAX);
+        PAUSE_PER_READER.saturating_mul(readers).min(self.gather).saturating_sub(POLL_GRAIN)
     }
 
     /// Writes to one connection, and ends it once everything is written.

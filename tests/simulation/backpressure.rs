@@ -154,11 +154,8 @@ impl Bench {
             reserve: Duration::from_secs(30),
             access: AccessLimits { clients: 30, per_place: 30, count_loopback: false },
         };
-        Bench {
-            reactor: Reactor::new(Lobby::new(limits, Box::new(|| 0)).expect("memory"), 64 * 1024, STALL),
-            people: vec![],
-            now: STEP,
-        }
+        let lobby = Lobby::new(limits, Box::new(|| 0)).expect("memory");
+        Bench { reactor: Reactor::new(lobby, 64 * 1024, Duration::ZERO, STALL), people: vec![], now: STEP }
     }
 
     /// A new client, whose socket takes as much as a kernel does for a client that does not read.

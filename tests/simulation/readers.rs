@@ -115,6 +115,8 @@ struct Client {
     slowed: u64,
     /// Since when its socket has taken nothing.
     refused_since: Option<Duration>,
+    /// Since when something waits to be written to it, its socket being ready, and how many lines were said by then.
+    waits_since: Option<(Duration, usize)>,
     /// Whether that was for so long that the server may have given up.
     stuck: bool,
     lines: usize,
@@ -138,6 +140,7 @@ struct World {
     limits: Limits,
     capacity: u64,
     read_budget: usize,
+    gather: Duration,
     reactor: Reactor<Wire>,
     now: Duration,
     /// The conversation, as a plain list of lines, and where each starts.
@@ -185,18 +188,20 @@ impl World {
         };
         limits.scrollback = limits.smallest_scrollback() << rng.u32(0..2);
         let read_budget = 1 << rng.usize(2..9);
+        let gather = millis(if rng.bool() { 0 } else { rng.u64(0..100) });
         let tokens = Box::new({
             let mut rng = rng.fork();
             move || rng.u128(..)
         });
         let lobby = Lobby::new(limits.clone(), tokens).expect("memory");
-        let reactor = Reactor::new(lobby, read_budget, limits.stall_timeout);
+        let reactor = Reactor::new(lobby, read_budget, gather, limits.stall_timeout);
         World {
             rng,
             chances,
             capacity: reactor.lobby.room().scrollback().capacity() as u64,
             limits,
             read_budget,
+            gather,
             reactor,
             now: Duration::from_secs(1000),
             said: Vec::new(),
@@ -287,6 +292,7 @@ impl World {
             evicted: false,
             slowed: 0,
             refused_since: None,
+            waits_since: None,
             stuck: false,
             lines: 0,
             order: 0,
@@ -472,9 +478,16 @@ impl World {
         }
         let id = ClientId(slots::index(client.token));
         if !pipe.closed && !pipe.reset && !pipe.refused && self.reactor.lobby.is_pending(id) {
-            // What is appended at the end of a turn is written in the next one, which follows at once.
+            // What is appended at the end of a turn is written in the next one, which follows at once; and public lines may
+            // wait for company, but not longer than promised.
+            client.waits_since.take_if(|(_, said)| client.next.is_none_or(|next| next >= *said));
+            let (since, _) = *client.waits_since.get_or_insert((self.now, self.said.len()));
+            assert!(self.now <= since + self.gather, "{}: waits for too long", client.name);
+            let latest = if self.reactor.lobby.owes_more_than(id, 0) { self.now } else { since + self.gather };
             let next_turn = self.reactor.wake_at(self.now);
-            assert!(next_turn.is_some_and(|at| at <= self.now), "{}: forgotten, its socket being ready", client.name);
+            assert!(next_turn.is_some_and(|at| at <= latest), "{}: forgotten, its socket being ready", client.name);
+        } else {
+            client.waits_since = None;
         }
         // What was read and not processed is held in memory: at most one read and one line.
         let unheard = client.sent[client.heard..].iter().find(|(_, public)| public.is_some());

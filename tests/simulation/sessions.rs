@@ -175,6 +175,7 @@ struct World {
     chances: Chances,
     limits: Limits,
     read_budget: usize,
+    gather: Duration,
     reactor: Reactor<Wire>,
     /// `None` where the log is in memory.
     log: Option<Log>,
@@ -228,14 +229,16 @@ impl World {
         } else {
             Lobby::new(limits.clone(), tokens(&mut rng)).expect("memory")
         };
+        let gather = Duration::from_millis(if rng.bool() { 0 } else { rng.u64(0..100) });
         let read_budget = 1 << rng.usize(4..10);
-        let reactor = Reactor::new(lobby, read_budget, limits.stall_timeout);
+        let reactor = Reactor::new(lobby, read_budget, gather, limits.stall_timeout);
         let people = (0..rng.usize(2..8)).map(|number| Person::new(number, &mut rng)).collect();
         World {
             rng,
             chances,
             limits,
             read_budget,
+            gather,
             reactor,
             log,
             now,
@@ -449,7 +452,7 @@ impl World {
         // Clocks step back.
         self.now = self.now.saturating_sub(Duration::from_millis(self.rng.u64(0..1000))).max(room.now());
         let lobby = Lobby::with_log(room, self.limits.clone(), tokens(&mut self.rng), self.now);
-        self.reactor = Reactor::new(lobby, self.read_budget, self.limits.stall_timeout);
+        self.reactor = Reactor::new(lobby, self.read_budget, self.gather, self.limits.stall_timeout);
     }
 
     /// The log gives back what is durable, in one piece or several.
