@@ -125,8 +125,10 @@ impl<'a> Load<'a> {
         Ok(load)
     }
 
-    /// Sends `lines` lines and waits until everyone has received them.
-    pub fn say(&mut self, lines: u64, pace: Pace) -> anyhow::Result<()> {
+    /// Sends `lines` lines and waits until everyone has received them. Returns how long each delivery took from the
+    /// moment at which the line was due, whether it was sent then or later. (Where a read ends within a line, its delay
+    /// is not among them.)
+    pub fn say(&mut self, lines: u64, pace: Pace) -> anyhow::Result<Vec<Duration>> {
         let line = self.subject.heard(0, &text(0, 0));
         let one_order = self.subject.has_one_order();
         let count =
@@ -138,6 +140,7 @@ impl<'a> Load<'a> {
         let start = Instant::now();
         let mut last_news = start;
         let mut said = 0;
+        let mut delays = Vec::new();
         if pace == Pace::Flood {
             for number in 0..lines {
                 self.prepare(number);
@@ -171,6 +174,9 @@ impl<'a> Load<'a> {
                 if one_order {
                     compare(&mut log, client.heard, bytes)?;
                 }
+                if let Pace::Every(interval) = pace {
+                    delays.extend(numbers(bytes).map(|number| last_news - (start + interval * number)));
+                }
                 let count = count(bytes);
                 missing = missing.checked_sub(count).context("more has arrived than was said")?;
                 Ok(count)
@@ -183,7 +189,10 @@ impl<'a> Load<'a> {
             "one client has received too little, another too much"
         );
         self.clients.iter_mut().for_each(|client| client.heard = 0);
-        if one_order { self.check_log(lines, line.len()) } else { Ok(()) }
+        if one_order {
+            self.check_log(lines, line.len())?;
+        }
+        Ok(delays)
     }
 
     /// The log has every line that was said, once, and each sender's lines in order.
@@ -295,6 +304,12 @@ impl Client {
         self.said = 0;
         Ok(())
     }
+}
+
+/// The numbers of the lines in what was received: the nine digits before the dots.
+fn numbers(bytes: &[u8]) -> impl Iterator<Item = u32> {
+    let ends = memchr::memmem::find_iter(bytes, b" ....");
+    ends.filter_map(|end| str::from_utf8(&bytes[end.checked_sub(9)?..end]).ok()?.parse().ok())
 }
 
 /// Compares what a client has received from position `at` on with what others have received there, or writes it down.

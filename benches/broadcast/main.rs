@@ -15,6 +15,8 @@ mod floor;
 #[cfg(target_os = "linux")]
 mod load;
 #[cfg(target_os = "linux")]
+mod logged;
+#[cfg(target_os = "linux")]
 mod process;
 #[cfg(target_os = "linux")]
 mod report;
@@ -28,7 +30,8 @@ fn main() -> anyhow::Result<()> {
     use clap::Parser;
     use std::cell::Cell;
 
-    use subject::{Floor, Gotcp, Logged};
+    use logged::Logged;
+    use subject::{Floor, Gotcp};
 
     /// Measures broadcasting end to end, in deliveries per second of server CPU
     #[derive(Debug, Parser)]

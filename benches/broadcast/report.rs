@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 const HEAD: &str = "\
-| clients | server | M deliveries/s of CPU | of the floor | CPU s | wall s | KiB empty | KiB idle | KiB peak |
-|---:|---|---:|---:|---:|---:|---:|---:|---:|";
+| clients | server | M deliveries/s of CPU | lowest, highest | of the floor | CPU s | wall s | median ms | 99th ms | KiB empty | KiB idle | KiB peak |
+|---:|---|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|";
 
 const CANNOT_FAIL: &str = "writing to a String cannot fail";
 
@@ -21,6 +21,10 @@ pub struct Run {
     pub cpu: f64,
     /// Time that it took, in seconds.
     pub wall: f64,
+    /// The median and the 99th percentile of the delays of all deliveries, in milliseconds; none where the next line waits
+    /// for the last one.
+    pub median_delay: f64,
+    pub late_delay: f64,
     /// Resident memory of the server before anyone joined, in KiB.
     pub empty: u32,
     /// Resident memory of the server when everyone had joined, in KiB.
@@ -50,15 +54,19 @@ pub struct Row {
     pub subject: String,
     /// Deliveries per second of the server's CPU time.
     pub rate: f64,
-    /// That divided by the floor's, from runs right after one another.
+    /// The lowest and the highest rate of all runs.
+    pub spread: (f64, f64),
+    /// The rate divided by the floor's, from runs right after one another.
     pub to_floor: f64,
     cpu: f64,
     wall: f64,
+    median_delay: f64,
+    late_delay: f64,
     empty: f64,
     idle: f64,
     peak: f64,
     /// Why there are no figures, where there are none.
-    why: String,
+    pub why: String,
 }
 
 /// A row for each group, number of clients and server, in the order in which they were measured.
@@ -80,9 +88,12 @@ pub fn rows(runs: &[Run]) -> Vec<Row> {
             clients: first.clients,
             subject: first.subject.clone(),
             rate: median(&Run::rate),
+            spread: (row().map(Run::rate).fold(f64::INFINITY, f64::min), row().map(Run::rate).fold(0.0, f64::max)),
             to_floor: median(&to_floor),
             cpu: median(&|run| run.cpu),
             wall: median(&|run| run.wall),
+            median_delay: median(&|run| run.median_delay),
+            late_delay: median(&|run| run.late_delay),
             empty: median(&|run| run.empty.into()),
             idle: median(&|run| run.idle.into()),
             peak: median(&|run| run.peak.into()),
@@ -106,10 +117,15 @@ pub fn tables(rows: &[Row]) -> String {
             continue;
         }
         let Row { clients, subject, rate, to_floor, cpu, wall, empty, idle, peak, .. } = row;
-        let rate = rate / 1e6;
+        let [rate, low, high] = [*rate, row.spread.0, row.spread.1].map(|rate| rate / 1e6);
+        let [median, late] = [row.median_delay, row.late_delay].map(|delay| match delay {
+            _ if delay.is_nan() => "–".into(),
+            _ => format!("{delay:.2}"),
+        });
         writeln!(
             text,
-            "| {clients} | {subject} | {rate:.3} | {to_floor:.2} | {cpu:.3} | {wall:.3} | {empty} | {idle} | {peak} |",
+            "| {clients} | {subject} | {rate:.3} | {low:.3}, {high:.3} | {to_floor:.2} | {cpu:.3} | {wall:.3} | {median} | {late} \
+             | {empty} | {idle} | {peak} |",
         )
         .expect(CANNOT_FAIL);
     }

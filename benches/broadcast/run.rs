@@ -13,6 +13,9 @@ use super::process::Server;
 use super::report::Run;
 use super::subject::Subject;
 
+/// Deliveries a second in a busy room.
+const PACE: u64 = 100_000;
+
 /// What can be asked for.
 #[derive(Debug, Args)]
 pub struct Options {
@@ -44,7 +47,7 @@ pub enum Group {
     Flood,
     /// One line at a time, the next one when everyone has received it
     OneByOne,
-    /// A busy room: 200 lines a second
+    /// A busy room: 100,000 deliveries a second, so 1000 lines to 100 clients
     Paced,
     /// A crowd joins, and everyone is told of everyone
     Joining,
@@ -56,7 +59,7 @@ impl Group {
         match self {
             Group::Flood => "many lines in flight",
             Group::OneByOne => "one line at a time",
-            Group::Paced => "200 lines a second",
+            Group::Paced => "100,000 deliveries a second",
             Group::Joining => "joining",
         }
     }
@@ -64,7 +67,7 @@ impl Group {
     fn sizes(self, quick: bool) -> &'static [usize] {
         match (self, quick) {
             (Group::Flood | Group::OneByOne, false) => &[10, 100, 1000, 5000],
-            (Group::Paced, false) => &[1000],
+            (Group::Paced, false) => &[100, 1000],
             (Group::Joining, false) => &[5000],
             (_, true) => &[10, 100],
         }
@@ -79,16 +82,19 @@ impl Group {
             Group::Flood if subject.is_foreign() => 4_000_000 / clients / divisor,
             Group::Flood => (40_000_000 / clients).min(500_000) / divisor,
             Group::OneByOne => (150_000 / clients).min(5_000) / divisor,
-            Group::Paced => 1_000 / divisor,
+            // For five seconds.
+            Group::Paced => 5 * PACE / clients / divisor,
             Group::Joining => 0,
         }
     }
 
-    fn pace(self) -> Pace {
+    fn pace(self, clients: usize) -> Pace {
         match self {
             Group::Flood => Pace::Flood,
             Group::OneByOne | Group::Joining => Pace::OneByOne,
-            Group::Paced => Pace::Every(Duration::from_millis(5)),
+            Group::Paced => {
+                Pace::Every(Duration::from_secs(clients as u64) / u32::try_from(PACE).expect("it is small"))
+            }
         }
     }
 }
@@ -159,13 +165,16 @@ fn measure(
     let mut load = Load::join(subject, server.address, clients)?;
     let idle = server.memory()?;
     let mut deliveries = (clients * (clients + 1) / 2) as u64;
+    let mut delays = Vec::new();
     if group != Group::Joining {
         let lines = group.lines(subject, clients, quick);
         deliveries = lines * clients as u64;
         (start, cpu) = (Instant::now(), server.cpu()?);
-        load.say(lines, group.pace())?;
+        delays = load.say(lines, group.pace(clients))?;
     }
     let cpu = server.cpu()?.saturating_sub(cpu);
+    delays.sort_unstable();
+    let delay = |percent: usize| delays.get(delays.len() * percent / 100).map_or(f64::NAN, |at| at.as_secs_f64() * 1e3);
     Ok(Some(Run {
         group: group.title().into(),
         clients,
@@ -174,6 +183,8 @@ fn measure(
         deliveries,
         cpu: cpu.as_secs_f64(),
         wall: start.elapsed().as_secs_f64(),
+        median_delay: delay(50),
+        late_delay: delay(99),
         empty: empty.now,
         idle: idle.now,
         peak: server.memory()?.peak,

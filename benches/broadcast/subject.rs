@@ -1,13 +1,11 @@
 //! What is measured: how each server is started, what it has to be told, and what it says.
 
-use std::cell::Cell;
 use std::env;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
 
 use gotcp::protocol::notice::{Private, Public};
-use tempfile::TempDir;
 
 /// Bytes of text in a message.
 pub const PAYLOAD: usize = 64;
@@ -143,45 +141,6 @@ impl Subject for Gotcp {
 
     fn heard(&self, sender: usize, text: &str) -> String {
         Floor.heard(sender, text)
-    }
-}
-
-/// This project's server with its log in a file.
-pub struct Logged {
-    /// The program to measure.
-    pub gotcp: Gotcp,
-    /// Where the files are, a new one for each start.
-    pub folder: TempDir,
-    /// How many there are.
-    pub files: Cell<usize>,
-}
-
-impl Subject for Logged {
-    fn name(&self) -> &'static str {
-        "gotcp, file"
-    }
-
-    fn command(&self, address: SocketAddr, clients: usize) -> Command {
-        self.files.set(self.files.get() + 1);
-        let mut command = self.gotcp.command(address, clients);
-        command.arg("--log").arg(self.folder.path().join(format!("room{}.db", self.files.get())));
-        command
-    }
-
-    fn hello(&self, client: usize) -> Vec<u8> {
-        self.gotcp.hello(client)
-    }
-
-    fn greeting(&self, clients: usize) -> Option<Vec<u64>> {
-        self.gotcp.greeting(clients)
-    }
-
-    fn said(&self, sender: usize, text: &str) -> String {
-        self.gotcp.said(sender, text)
-    }
-
-    fn heard(&self, sender: usize, text: &str) -> String {
-        self.gotcp.heard(sender, text)
     }
 }
 

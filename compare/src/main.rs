@@ -50,7 +50,7 @@ fn main() -> anyhow::Result<()> {
 
     let Options { mut run, save } = Options::parse();
     if run.groups.is_empty() {
-        run.groups = vec![Group::Flood, Group::OneByOne];
+        run.groups = vec![Group::Paced, Group::Flood, Group::OneByOne];
     }
     if run.clients.is_empty() && !run.quick {
         run.clients = vec![100, 1000];

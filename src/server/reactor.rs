@@ -18,8 +18,8 @@ pub const LINGER: Duration = Duration::from_secs(1);
 const PAUSE_PER_READER: Duration = Duration::from_micros(40);
 /// So many bytes to say end a pause: a larger write is not cheaper.
 const FULL_WAVE: u64 = 64 * 1024;
-/// The poll waits for whole milliseconds, and rather longer than it was told: pauses are shorter by that, so that nobody
-/// waits longer than was promised.
+/// The poll waits for whole milliseconds, and rather longer than it was told: the longest pause is shorter by that, so
+/// that nobody waits longer than was promised.
 const POLL_GRAIN: Duration = Duration::from_millis(1);
 
 /// A lobby and its connections.
@@ -236,7 +236,7 @@ impl<S: Socket> Reactor<S> {
     /// company a line is worth waiting for. Waves take about an eighth of a core, until that is not enough.
     fn pause(&self) -> Duration {
         let readers = u32::try_from(self.connections.len()).unwrap_or(u32::MAX);
-        PAUSE_PER_READER.saturating_mul(readers).min(self.gather).saturating_sub(POLL_GRAIN)
+        PAUSE_PER_READER.saturating_mul(readers).min(self.gather.saturating_sub(POLL_GRAIN))
     }
 
     /// Writes to one connection, and ends it once everything is written.
