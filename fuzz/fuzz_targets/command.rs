@@ -23,7 +23,7 @@ fuzz_target!(|bytes: &[u8]| {
             assert!(line.starts_with("!!") || line.starts_with("//"));
             assert_eq!(text, &line[1..]);
         }
-        Command::Me(text) | Command::Nick(text) => assert!(line.contains(text) && !is_blank(text)),
+        Command::Me(text) | Command::Nick(text) | Command::Search(text) => assert!(line.contains(text) && !is_blank(text)),
         Command::Msg { to, text } => {
             assert!(!is_blank(to) && !is_blank(text) && !to.contains([' ', '\t']));
             let (before, _) = line.split_once(to).expect("it is in there");
@@ -31,6 +31,7 @@ fuzz_target!(|bytes: &[u8]| {
         }
         Command::Unknown(word) => assert!(line.starts_with(word) && word.starts_with('!')),
         Command::Exit(words) => assert!(line.trim_ascii_end().ends_with(words)),
+        Command::History(lines) => assert!(lines != Some(0)),
         Command::Who | Command::Help | Command::Usage(_) => assert!(is_slash_command || line.starts_with('!')),
         Command::Session => assert_eq!(word, "!session"),
     }

@@ -14,7 +14,7 @@ fuzz_target!(|bytes: &[u8]| {
         assert!(text.starts_with(|c: char| c.is_alphanumeric() || c == '_'), "{text:?}");
         assert!(!base.is_empty());
         assert_eq!(Name::parse(text.as_bytes()).as_ref(), Ok(name));
-        assert_eq!(name.look(), Look::of(text));
+        assert_eq!(*name.look(), Look::of(text));
         // A name is found by what stands before its tag.
         let tagged = text.len() > base.len();
         assert!(!tagged || name.look().as_str().starts_with(&format!("{}#", Look::of(base).as_str())));

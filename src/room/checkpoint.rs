@@ -45,7 +45,7 @@ impl Room {
         let bytes = checkpoint.strip_prefix(&[FORMAT]).ok_or(Unreadable)?;
         let checkpoint: Checkpoint<Vec<(PersonKey, Person)>> = postcard::from_bytes(bytes).map_err(|_| Unreadable)?;
         scrollback.restore(checkpoint.end, said);
-        let roster = Roster::restore(checkpoint.people, &checkpoint.reserved, checkpoint.seats);
+        let roster = Roster::restore(checkpoint.people, &checkpoint.reserved, checkpoint.seats).ok_or(Unreadable)?;
         Ok(Room { scrollback, roster, now: checkpoint.now })
     }
 }

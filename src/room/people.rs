@@ -22,6 +22,9 @@ pub struct People {
     free: BTreeSet<u32>,
 }
 
+/// More people than a server can have at a time, and remember.
+const MAX_PEOPLE: usize = 1 << 22;
+
 impl PersonKey {
     fn new(index: usize) -> PersonKey {
         PersonKey(u32::try_from(index).expect("there are fewer than 2^32 people"))
@@ -35,18 +38,18 @@ impl PersonKey {
 }
 
 impl People {
-    /// Those with these numbers, in ascending order.
+    /// Those with these numbers; `None` if the numbers do not ascend, or are higher than there were ever people.
     #[must_use]
-    pub fn restore(people: Vec<(PersonKey, Person)>) -> People {
+    pub fn restore(people: Vec<(PersonKey, Person)>) -> Option<People> {
         let mut restored = People::default();
         for (key, person) in people {
-            while restored.slots.len() < key.index() {
-                restored.free.insert(PersonKey::new(restored.slots.len()).0);
-                restored.slots.push(None);
-            }
+            let at = restored.slots.len();
+            (at <= key.index() && key.index() < MAX_PEOPLE).then_some(())?;
+            restored.free.extend((at..key.index()).map(|index| PersonKey::new(index).0));
+            restored.slots.resize_with(key.index(), || None);
             restored.slots.push(Some(person));
         }
-        restored
+        Some(restored)
     }
 
     /// Adds someone.

@@ -127,26 +127,33 @@ struct Tally {
 }
 
 impl Roster {
-    /// The roster in which these are known, in ascending order of their numbers.
+    /// The roster in which these are known, in ascending order of their numbers; `None` if there can be no such roster.
     #[must_use]
-    pub fn restore(people: Vec<(PersonKey, Person)>, reserved: &[PersonKey], seats: u64) -> Roster {
+    pub fn restore(people: Vec<(PersonKey, Person)>, reserved: &[PersonKey], seats: u64) -> Option<Roster> {
         let mut roster = Roster { seats, ..Roster::default() };
         for (key, person) in &people {
+            let may_be_back = person.session.is_some() || person.presence == Presence::Here;
+            (may_be_back && person.seat <= seats).then_some(())?;
             let tally = roster.places.entry(person.place).or_default();
-            if let Presence::Gone { order, .. } = person.presence {
+            let before = if let Presence::Gone { order, .. } = person.presence {
                 tally.past.insert(order);
-                roster.past.insert(order, *key);
+                roster.past.insert(order, *key)
             } else {
                 tally.present += 1;
-                roster.names.insert(person.name.look().clone(), *key);
-            }
-            if let Some(session) = &person.session {
-                roster.sessions.insert(session.id, *key);
-            }
+                roster.names.insert(person.name.look().clone(), *key)
+            };
+            let same = person.session.as_ref().and_then(|session| roster.sessions.insert(session.id, *key));
+            (before.is_none() && same.is_none()).then_some(())?;
         }
-        roster.people = People::restore(people);
-        roster.reserved = reserved.iter().map(|&key| (roster.person(key).name.look().clone(), key)).collect();
-        roster
+        roster.people = People::restore(people)?;
+        for &key in reserved {
+            let person = roster.people.get(key)?;
+            let look = person.name.look().clone();
+            let has_gone = matches!(person.presence, Presence::Gone { .. });
+            let is_free = !roster.names.contains_key(&look) && roster.reserved.insert(look, key).is_none();
+            (has_gone && is_free).then_some(())?;
+        }
+        Some(roster)
     }
 
     /// Everyone who is in the room or may come back, by number.

@@ -110,13 +110,13 @@ fn placed_and_confined(stage: &Stage) {
     assert_eq!(field("NoNewPrivs:"), "1");
 }
 
-/// The image is one layer with one file, and says how it is to be used. The builds left no image without a name.
+/// The image is one file, and the folder for a volume, and says how it is to be used. The builds left no image without a name.
 fn image_is_small(stage: &Stage) {
     let of = |format: &str| stage.engine_says(&["image", "inspect", "--format", format, "gotcp"]);
     let size: u64 = of("{{.Size}}").parse().expect("a number");
     println!("the image has {size} bytes");
     assert!(size < 7_000_000, "{size} bytes");
-    assert_eq!(of("{{len .RootFS.Layers}}"), "1");
+    assert_eq!(of("{{len .RootFS.Layers}}"), "2");
     let env = of("{{.Config.Env}}");
     assert!(env.contains("GOTCP_LISTEN=0.0.0.0:7777 GOTCP_SERVER=192.168.111.111:7777"), "{env}");
     assert_eq!(of("{{.Config.StopSignal}}"), "SIGTERM");
@@ -180,6 +180,11 @@ fn conversation(stage: &Stage, port: u16) {
         assert!(Instant::now() < deadline, "{}", carol.screen());
         thread::sleep(Duration::from_millis(100));
     }
+
+    // The room is the one from before: nobody is said to have left but those who did.
+    let said = stage.engine_says(&["exec", "gotcpserver", "gotcp", "log", "/data/room.db"]);
+    assert!(said.contains("a word for bob") && said.contains("the server is shutting down"), "{said}");
+    assert!(!said.contains("(connection lost)"), "{said}");
 
     // A client that leaves takes its container along, and so does one whose window is closed.
     bob.press("!exit\r");
@@ -305,7 +310,7 @@ impl Stage {
         // Not dropped until it is sure that nothing here was there before.
         let untouched = std::mem::ManuallyDrop::new(stage);
         assert!(untouched.engine(&["ps"]).status.success(), "{} does not answer", untouched.engine);
-        for (kind, name) in [("container", "gotcpserver"), ("network", "goTCPnet")] {
+        for (kind, name) in [("container", "gotcpserver"), ("network", "goTCPnet"), ("volume", "gotcpdata")] {
             let found = untouched.engine(&[kind, "inspect", name]).status.success();
             assert!(!found, "there is a {kind} {name} already; this test does not touch it, and cannot run beside it");
         }
@@ -396,6 +401,7 @@ impl Drop for Stage {
         }
         self.engine(&["rm", "--force", "gotcpserver"]);
         self.engine(&["network", "rm", "goTCPnet"]);
+        self.engine(&["volume", "rm", "gotcpdata"]);
         self.engine(&["rmi", "gotcp", "gotcp-build"]);
         if let Some(earlier) = &self.earlier {
             self.engine(&["tag", earlier, "gotcp"]);
