@@ -392,6 +392,12 @@ impl Lobby {
         client.is_some_and(|client| client.state == State::Closing || client.outbox.owes_more_than(position))
     }
 
+    /// The most that one turn appends, in bytes.
+    #[must_use]
+    pub fn longest_turn(&self) -> u64 {
+        self.backpressure.watermarks.turn
+    }
+
     /// Whether the server is about to stop.
     #[must_use]
     pub fn is_stopping(&self) -> bool {

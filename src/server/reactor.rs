@@ -228,7 +228,8 @@ impl<S: Socket> Reactor<S> {
 
     /// Whether everybody is to be written what was said up to `end`.
     fn is_wave_due(&self, end: u64, now: Duration) -> bool {
-        let is_full = end - self.flushed >= FULL_WAVE;
+        // A reader whose socket takes everything must not fall behind further than one that is blocked may.
+        let is_full = end - self.flushed >= FULL_WAVE.min(self.lobby.longest_turn());
         self.flushed < end && (self.next_wave <= now || is_full || self.lobby.is_stopping())
     }
 
