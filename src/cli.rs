@@ -1,7 +1,6 @@
 //! The command line: options and their defaults.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -9,6 +8,8 @@ use anyhow::{Context, ensure};
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use humantime::parse_rfc3339_weak;
+
+use crate::address::{Address, ListenAddress};
 
 /// The default address of both halves.
 const DEFAULT_ADDRESS: &str = "127.0.0.1:7777";
@@ -45,9 +46,9 @@ pub enum Half {
 /// Options of the server.
 #[derive(Clone, Debug, Args)]
 pub struct ServerArgs {
-    /// Address to listen on
+    /// Address to listen on; HOST alone means port 7777, a port alone every address of this machine
     #[arg(long, value_name = "HOST:PORT", env = "GOTCP_LISTEN", default_value = DEFAULT_ADDRESS)]
-    pub listen: String,
+    pub listen: ListenAddress,
 
     /// Connections at a time; further ones are told that the server is full
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
@@ -122,9 +123,9 @@ pub struct ServerArgs {
 #[derive(Clone, Debug, Args)]
 #[allow(clippy::struct_excessive_bools)] // Each is a switch of the command line.
 pub struct ClientArgs {
-    /// Server to join
+    /// Server to join; HOST alone means port 7777
     #[arg(long, value_name = "HOST:PORT", env = "GOTCP_SERVER", default_value = DEFAULT_ADDRESS)]
-    pub server: String,
+    pub server: Address,
 
     /// Your name; asked for if it is absent
     #[arg(long, value_name = "NAME", env = "GOTCP_USERNAME")]
@@ -141,6 +142,10 @@ pub struct ClientArgs {
     /// Come anew: forget the session that was kept from the last time
     #[arg(long)]
     pub new: bool,
+
+    /// In a pipe: print what was said before you came, too
+    #[arg(long)]
+    pub history: bool,
 
     /// Never ring the bell
     #[arg(long)]
@@ -231,14 +236,3 @@ impl fmt::Display for WrongUsage {
 }
 
 impl std::error::Error for WrongUsage {}
-
-/// Resolves `HOST:PORT`.
-///
-/// # Errors
-/// If there is no port or no such host; names the address.
-pub fn resolve(address: &str) -> anyhow::Result<Vec<SocketAddr>> {
-    use std::net::ToSocketAddrs;
-    let addresses: Vec<_> = address.to_socket_addrs().with_context(|| format!("cannot find {address}"))?.collect();
-    ensure!(!addresses.is_empty(), "cannot find {address}: it has no address");
-    Ok(addresses)
-}

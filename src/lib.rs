@@ -70,9 +70,12 @@
 //! | `server/transcript.rs` | the conversation on disk |
 //! | [`client`] | one network thread and rustyline; knows nothing of `room`, `lobby` and `server`. Its own front page maps its files |
 //!
+//! `address.rs` reads addresses as people write them, for both halves; `cli.rs` has the options.
+//!
 //! Imports run one way: `main` → [`cli`], [`server`], [`client`]; `server` → `log`, `lobby` → `room` → `protocol`;
 //! `client` → `protocol`. ARCHITECTURE.md says what was decided, against what, and why; PROTOCOL.md says what is on the wire.
 
+pub mod address;
 pub mod cli;
 pub mod client;
 pub mod lobby;

@@ -84,7 +84,7 @@ impl Start {
         let asked_for = AskedFor { name: name.as_str().into(), is_tagged: !args.no_tag };
         let tags: Option<Tags> = (!args.no_tag).then(|| -> Tags { Box::new(random) });
         let mut session = Session::new(name, tags);
-        let (keeper, kept, trouble) = match Keeper::open(&args.server, asked_for, args.new) {
+        let (keeper, kept, trouble) = match Keeper::open(&args.server.to_string(), asked_for, args.new) {
             Ok(Some((keeper, kept))) => (Some(keeper), kept, None),
             Ok(None) => (None, None, None),
             Err(error) => (None, None, Some(format!("you come anew, and your session is not kept: {error}"))),

@@ -19,7 +19,7 @@ use super::handle::{Command, Handle, Status};
 use super::kept::{Keeper, SAVE_TIME};
 use super::session::{News, Phase, Session};
 use super::{Start, panics};
-use crate::cli::resolve;
+use crate::address::Address;
 use crate::protocol::line::{Line, LineBuffer};
 use crate::protocol::text::sanitise;
 
@@ -105,7 +105,7 @@ pub enum Spoken {
 /// # Errors
 /// Fails where the system has no means left for it.
 pub fn start(
-    address: String,
+    address: Address,
     reconnect: bool,
     start: Start,
     listener: Box<dyn Listener + Send>,
@@ -132,7 +132,7 @@ pub fn start(
 
 struct Network {
     poll: Poll,
-    address: String,
+    address: Address,
     session: Session,
     /// Where the session is kept for the next client.
     keeper: Option<Keeper>,
@@ -240,7 +240,7 @@ impl Network {
     /// Connects to the first address behind the name that can be reached; `None` if the user leaves meanwhile.
     fn connect(&mut self) -> anyhow::Result<Option<TcpStream>> {
         let mut result = Err(io::Error::from(ErrorKind::AddrNotAvailable));
-        for candidate in resolve(&self.address)? {
+        for candidate in self.address.resolve()? {
             result = self.connect_to(candidate);
             if result.is_ok() {
                 break;

@@ -44,7 +44,8 @@ pub fn run(args: &ClientArgs, name: Option<Name>, colors: bool) -> anyhow::Resul
     let mut input = Input(BufReader::new(stdin()));
     let name = match name {
         Some(name) => name,
-        None => input.name(!args.no_tag)?,
+        None if stdin().is_terminal() => input.name(!args.no_tag)?,
+        None => login_name(!args.no_tag).context("there is no name to join under; --username NAME says one")?,
     };
     let (sender, spoken) = mpsc::channel();
     let waiting = Arc::new(AtomicUsize::new(0));
@@ -55,7 +56,7 @@ pub fn run(args: &ClientArgs, name: Option<Name>, colors: bool) -> anyhow::Resul
     thread::Builder::new().name("input".into()).spawn(move || type_all(input, &typist))?;
 
     let renderer = Renderer { colors, bell: false, day: None };
-    let written = write_all(&spoken, &waiting, &renderer, &handle);
+    let written = write_all(&spoken, &waiting, &renderer, args.history, &handle);
     let result = handle.result(FAREWELL_TIMEOUT).unwrap_or(Ok(()));
     match stopped_by.load(Ordering::SeqCst) {
         0 => {}
@@ -65,6 +66,12 @@ pub fn run(args: &ClientArgs, name: Option<Name>, colors: bool) -> anyhow::Resul
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(anyhow!("cannot write the conversation: {error}")),
         _ => result.map(|()| if HAS_FAILED.load(Ordering::SeqCst) { ExitCode::FAILURE } else { ExitCode::SUCCESS }),
     }
+}
+
+/// What the user is called on this machine, if that is a name here.
+fn login_name(tagged: bool) -> Option<Name> {
+    let mut names = ["USER", "LOGNAME", "USERNAME"].iter().filter_map(|variable| std::env::var(variable).ok());
+    names.find_map(|name| parse_name(&name, tagged).ok())
 }
 
 /// Says every line of the input, at the pace at which they are heard, and then leaves.
@@ -98,11 +105,9 @@ fn leave_on_signal(handle: Handle) -> anyhow::Result<Arc<AtomicI32>> {
 struct Input(BufReader<Stdin>);
 
 impl Input {
-    /// The first line, as `nc` would send it.
+    /// The answer to the question for a name.
     fn name(&mut self, tagged: bool) -> anyhow::Result<Name> {
-        if stdin().is_terminal() {
-            let _ = write!(stderr(), "{NAME_QUESTION}");
-        }
+        let _ = write!(stderr(), "{NAME_QUESTION}");
         let line = self.next_line().context("cannot read the input")?.context("there is no name to join under")?;
         parse_name(&String::from_utf8_lossy(&line), tagged).map_err(|why| anyhow!("that name will not do: {why}"))
     }
@@ -162,23 +167,35 @@ fn write_all(
     queue: &Receiver<Vec<Spoken>>,
     waiting: &AtomicUsize,
     renderer: &Renderer,
+    with_history: bool,
     handle: &Handle,
 ) -> io::Result<()> {
     let mut result = Ok(());
-    for spoken in queue {
+    for mut spoken in queue {
+        let size = size(&spoken);
         if result.is_ok() {
+            spoken.retain(|item| with_history || !is_history(item));
             result = write(&spoken, renderer);
             if result.is_err() {
                 handle.tell(Command::Abandon);
             }
         }
-        let size = size(&spoken);
         let before = waiting.fetch_sub(size, Ordering::SeqCst);
         if before >= MAX_WAITING && before - size < MAX_WAITING {
             handle.wake();
         }
     }
     result
+}
+
+/// Whether it was said before the user came, or announces that.
+fn is_history(item: &Spoken) -> bool {
+    match item {
+        Spoken::Line { text, is_history, .. } => {
+            *is_history || text.starts_with("--- the last ") && text.ends_with(" before you came:")
+        }
+        Spoken::Note(_) => false,
+    }
 }
 
 /// Writes in order, whether both outputs end in the same place or not.

@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use crate::cli::resolve;
+use crate::address::Address;
 use crate::protocol::notice::PRIVATE;
 use crate::protocol::received::WELCOME;
 
@@ -13,11 +13,11 @@ const PATIENCE: Duration = Duration::from_millis(2500);
 
 /// Whether a server of ours greets at an address. It is left again without a word.
 #[must_use]
-pub fn is_greeted(address: &str) -> bool {
+pub fn is_greeted(address: &Address) -> bool {
     let greeting = format!("{PRIVATE}{WELCOME}");
     let deadline = Instant::now() + PATIENCE;
     let connect = |addresses: Vec<_>| addresses.iter().find_map(|at| TcpStream::connect_timeout(at, PATIENCE).ok());
-    let Some(mut stream) = resolve(address).ok().and_then(connect) else { return false };
+    let Some(mut stream) = address.resolve().ok().and_then(connect) else { return false };
     let mut heard = Vec::new();
     let mut chunk = [0; 256];
     while heard.len() < greeting.len() {

@@ -11,7 +11,7 @@ use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, SockRef, TcpKeepalive, Type};
 
 use super::connection::Socket;
-use crate::cli;
+use crate::address::ListenAddress;
 
 /// How many connections may wait to be accepted; the kernel may allow fewer.
 const BACKLOG: i32 = 4096;
@@ -43,6 +43,19 @@ pub struct Listener {
     paused_until: Option<Duration>,
 }
 
+/// Where others reach a server that listens on `address`, if that is every address of this machine. Those that lead
+/// nowhere outside are left out.
+#[must_use]
+pub fn reachable_at(address: SocketAddr) -> Vec<SocketAddr> {
+    if !address.ip().is_unspecified() {
+        return Vec::new();
+    }
+    let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
+    let outside = interfaces.iter().filter(|interface| !interface.is_loopback() && !interface.is_link_local());
+    let addresses = outside.map(if_addrs::Interface::ip).filter(|ip| ip.is_ipv4() || address.is_ipv6());
+    addresses.map(|ip| SocketAddr::new(ip, address.port())).collect()
+}
+
 /// The socket of a connection.
 #[derive(Debug)]
 pub struct Peer {
@@ -59,9 +72,9 @@ impl Listener {
     ///
     /// # Errors
     /// Names the address and says why not.
-    pub fn bind(address: &str, stall_timeout: Duration) -> anyhow::Result<Listener> {
+    pub fn bind(address: &ListenAddress, stall_timeout: Duration) -> anyhow::Result<Listener> {
         let mut outcome = Err(io::ErrorKind::AddrNotAvailable.into());
-        for address in cli::resolve(address)? {
+        for address in address.resolve()? {
             outcome = open(address, stall_timeout);
             if outcome.is_ok() {
                 break;
@@ -211,6 +224,10 @@ pub fn tune(socket: &SockRef<'_>, stall_timeout: Duration) -> io::Result<()> {
 fn open(address: SocketAddr, stall_timeout: Duration) -> io::Result<TcpListener> {
     let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
+    if address.is_ipv6() && address.ip().is_unspecified() {
+        // Every address of this machine, those of IPv4 as well. On some systems that is not the default.
+        socket.set_only_v6(false)?;
+    }
     // A restarted server gets its port although old connections linger. (On Windows this option would let it take a
     // port in use, too.)
     #[cfg(not(windows))]
@@ -234,7 +251,7 @@ mod tests {
     #[test]
     #[cfg(target_os = "linux")]
     fn connections_inherit_what_is_set() {
-        let mut listener = Listener::bind("127.0.0.1:0", Duration::from_secs(30)).unwrap();
+        let mut listener = Listener::bind(&"127.0.0.1:0".parse().unwrap(), Duration::from_secs(30)).unwrap();
         let _client = std::net::TcpStream::connect(listener.local_address().unwrap()).unwrap();
         let peer = loop {
             listener.note();

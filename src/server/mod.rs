@@ -120,7 +120,12 @@ impl Server {
         listener.register(poll.registry(), LISTENER).context("cannot wait for connections")?;
         let signals = Signals::register(poll.registry(), SIGNALS).context("cannot wait for signals")?;
         let registry = Rc::new(poll.registry().try_clone().context("cannot wait for events")?);
-        console.status(format_args!("listening on {}", listener.local_address()?));
+        let address = listener.local_address()?;
+        console.status(format_args!("listening on {address}"));
+        let reachable: Vec<String> = listener::reachable_at(address).iter().map(ToString::to_string).collect();
+        if !reachable.is_empty() {
+            console.status(format_args!("others reach it at {}", reachable.join(", ")));
+        }
         Ok(Server {
             poll,
             // As many as there can be, so that one poll returns every event: deadlines rely on it.

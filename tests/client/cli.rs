@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::process::Stdio;
 
-use crate::support::peer::WELCOME;
+use crate::support::peer::{Peer, WELCOME};
 use crate::support::server::{Server, free_address, gotcp};
 use clap::Parser;
 use gotcp::cli::{Cli, Half};
@@ -71,6 +71,13 @@ fn wrong_options_are_refused() {
         (&["server", "--login-timeout", "0s"], "--login-timeout"),
         (&["server", "--stall-timeout", "0s"], "--stall-timeout"),
         (&["server", "--drain", "5"], "--drain"),
+        (&["server", "--listen", "127.0.0.1:99999"], "\"99999\" is not a port"),
+        (&["client", "--server", ":9000"], "HOST or HOST:PORT"),
+        (&["client", "--color", "red"], "auto, always, never"),
+        (&["server", "--histroy", "5"], "did you mean --history?"),
+        (&["sever"], "did you mean server?"),
+        (&["server", "--max-clients", "0"], "(see gotcp server --help)"),
+        (&["client", "--nickname", "x"], "(see gotcp client --help)"),
         (&["server", "--scrollback", "big"], "--scrollback"),
         (&["server", "extra"], "extra"),
     ] {
@@ -104,8 +111,7 @@ fn what_the_system_refuses_is_named() {
     assert_refused(&["server", "--listen", &address], 1, &[&address, "in use"]);
     // An address that is nobody's (RFC 5737): nothing is sent to it by listening on it.
     assert_refused(&["server", "--listen", "192.0.2.1:7777"], 1, &["cannot listen on 192.0.2.1:7777"]);
-    assert_refused(&["server", "--listen", "127.0.0.1"], 1, &["127.0.0.1"]);
-    assert_refused(&["server", "--listen", "127.0.0.1:99999"], 1, &["127.0.0.1:99999"]);
+    assert_refused(&["server", "--listen", "no.such.host.invalid"], 1, &["cannot find no.such.host.invalid:7777"]);
     let missing = "/nowhere/at/all/transcript";
     assert_refused(&["server", "--listen", "127.0.0.1:0", "--transcript", missing], 1, &[missing]);
 }
@@ -135,6 +141,21 @@ fn long_times_are_taken() {
     server.join("alice").say("hello");
     assert!(server.is_running());
     assert_refused(&["server", "--grace", "101years"], 2, &["a hundred years"]);
+}
+
+/// A port alone means every address of this machine, IPv4 and IPv6; the console says which those are.
+#[test]
+fn a_port_alone_is_everywhere() {
+    let port = free_address().port();
+    let mut server = Server::watch(
+        gotcp(["server", "--listen", &format!(":{port}")]).stdout(Stdio::piped()).spawn().unwrap(),
+        ([127, 0, 0, 1], port).into(),
+    );
+    server.connect().expect(WELCOME);
+    if std::net::TcpListener::bind("[::1]:0").is_ok() {
+        Peer::connect(format!("[::1]:{port}").parse().unwrap()).expect(WELCOME);
+    }
+    assert!(server.is_running());
 }
 
 /// `localhost`, or any other name that the system knows, is as good as an address.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::NOWHERE;
 use crate::support::fake_server::{FakeServer, SOON};
+use crate::support::server::Server;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -475,29 +476,52 @@ fn a_session_resumed_elsewhere_ends_the_client() {
     assert!(output.stderr.ends_with("this session was resumed elsewhere\n"), "{output:?}");
 }
 
-/// The first line is the name where the command line has none, as with `nc`; without any, there is nothing to do.
+/// Without a name on the command line, the user joins under the one that the machine knows; without any, the client says
+/// what to do.
 #[test]
-fn the_first_line_is_the_name() {
+fn the_login_name_is_the_name() {
     let server = FakeServer::start();
-    let start = |input: &str| {
-        let mut client = Client::with(&["--no-tag", "--server", &server.address()]);
-        client.write(input);
+    let start = |user: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gotcp"));
+        command.args(["client", "--no-tag", "--server", &server.address()]).env("XDG_STATE_HOME", NOWHERE);
+        command.env_remove("GOTCP_USERNAME").env_remove("LOGNAME").env_remove("USERNAME").env("USER", user);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut client = Client(command.spawn().unwrap());
+        client.write("hi\n");
         client.end_input();
         client
     };
-    let mut client = start("dave\nhi\n");
+    let mut client = start("dave");
     let (mut peer, name) = server.welcome();
     assert_eq!((name.as_str(), peer.echo("dave").as_str()), ("dave", "hi"));
     peer.expect("!exit");
     peer.close();
     assert_eq!(client.finish().status.code(), Some(0));
-    for (input, why) in
-        [("", "there is no name to join under"), ("a b\n", "that name will not do: it has a space in it")]
-    {
-        let output = start(input).finish();
-        assert_eq!(output.stderr, format!("gotcp: {why}\n"));
+    for user in ["", "a b"] {
+        let output = start(user).wait();
+        assert_eq!(output.stderr, "gotcp: there is no name to join under; --username NAME says one\n");
         assert_eq!(output.status.code(), Some(1));
     }
+}
+
+/// A pipe prints what is said from now on; what was said before only where it is asked for.
+#[test]
+fn a_pipe_begins_now() {
+    let server = Server::start("");
+    let mut bob = server.join("bob");
+    bob.say("before");
+    bob.skip_to("bob: before");
+    let run = |args: &[&str]| {
+        let mut client = Client::start(&server.address.to_string(), args);
+        client.write("hi\n");
+        client.finish()
+    };
+    let output = run(&[]);
+    assert_eq!(output.stdout, "*** carol joined\ncarol: hi\n*** carol left\n");
+    assert_eq!(output.stderr, "--- you are carol; 2 online; !help lists the commands\n");
+    let output = run(&["--history"]);
+    assert!(output.stdout.starts_with("*** bob joined\nbob: before\n"), "{output:?}");
+    assert!(output.stderr.starts_with("--- the last 5 lines before you came:\n"), "{output:?}");
 }
 
 /// A signal ends the client as signals do, after it has said `!exit`.

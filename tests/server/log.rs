@@ -224,8 +224,8 @@ fn old_lines_go() {
     let (back, _) = session(&mut carol);
     carol.say("old");
     carol.skip_to("carol: old");
-    drop(carol);
     let mut bob = server.join("bob");
+    drop(carol);
     bob.skip_to("*** carol left (connection lost)");
     server.stop();
     assert!(room.printed(&[]).contains(&"carol: old".to_owned()));

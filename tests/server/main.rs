@@ -1,6 +1,7 @@
 //! The server on real sockets: each test runs the built binary and talks to it as `nc` would.
 #![cfg(unix)]
 
+mod bots;
 mod conversation;
 #[cfg(target_os = "linux")]
 mod limits;
