@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, ensure};
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use humantime::parse_rfc3339_weak;
 
 use crate::address::{Address, ListenAddress};
@@ -32,7 +33,7 @@ pub struct Cli {
     pub half: Half,
 }
 
-/// The two halves of the chat.
+/// The two halves of the chat, and what helps with them.
 #[derive(Debug, Subcommand)]
 pub enum Half {
     /// Run a room: everyone who connects reads every line, in one order
@@ -41,6 +42,18 @@ pub enum Half {
     Client(ClientArgs),
     /// Print what was said in a room whose server keeps it in a file
     Log(LogArgs),
+    /// Print completions for a shell: what Tab offers behind `gotcp`
+    Completions {
+        /// Which shell
+        #[arg(value_name = "SHELL")]
+        shell: Shell,
+    },
+    /// Print the manual page, or that of one half
+    Man {
+        /// Which half
+        #[arg(value_name = "HALF", value_parser = ["server", "client", "log"])]
+        half: Option<String>,
+    },
 }
 
 /// Options of the server.

@@ -1,8 +1,9 @@
 //! Parses the command line, runs the server or the client, and turns the outcome into an exit code.
 
-use std::io::{Write, stderr};
+use std::io::{ErrorKind, Write, stderr, stdout};
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, Parser};
 use gotcp::cli::{Cli, Half, WrongUsage};
@@ -17,11 +18,38 @@ fn main() -> ExitCode {
         Half::Server(args) => server::run(args),
         Half::Client(args) => client::run(args),
         Half::Log(args) => log::print::run(args),
+        Half::Completions { shell } => completions(*shell),
+        Half::Man { half } => manual(half.as_deref()),
     };
     outcome.unwrap_or_else(|error| {
         complain(format_args!("{error:#}"));
         ExitCode::from(if error.is::<WrongUsage>() { 2 } else { 1 })
     })
+}
+
+/// Prints completions for a shell.
+fn completions(shell: clap_complete::Shell) -> anyhow::Result<ExitCode> {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "gotcp", &mut text);
+    print(&text)
+}
+
+/// Prints the manual page of the program, or of one half of it.
+fn manual(half: Option<&str>) -> anyhow::Result<ExitCode> {
+    let mut command = Cli::command();
+    command.build();
+    let command = half.and_then(|half| command.find_subcommand(half)).unwrap_or(&command).clone();
+    let mut text = Vec::new();
+    clap_mangen::Man::new(command).render(&mut text).context("cannot make the manual page")?;
+    print(&text)
+}
+
+/// Prints on stdout. If nobody reads that any more, it is a normal end.
+fn print(text: &[u8]) -> anyhow::Result<ExitCode> {
+    match stdout().write_all(text) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("cannot write"),
+        _ => Ok(ExitCode::SUCCESS),
+    }
 }
 
 /// Prints help as clap lays it out, but a mistake in one line.
@@ -45,11 +73,9 @@ fn advice(error: &clap::Error) -> String {
     };
     let [allowed, meant] = [&[ContextKind::ValidValue][..], &SUGGESTIONS]
         .map(|kinds| kinds.iter().map(|&kind| words(kind)).find(|words| !words.is_empty()));
-    match (meant, allowed) {
-        (Some(meant), _) => format!("; did you mean {meant}?"),
-        (None, Some(allowed)) => format!("; allowed are {allowed}"),
-        (None, None) => String::new(),
-    }
+    let allowed = allowed.map(|allowed| format!("; allowed are {allowed}")).unwrap_or_default();
+    let meant = meant.map(|meant| format!("; did you mean {meant}?")).unwrap_or_default();
+    allowed + &meant
 }
 
 const SUGGESTIONS: [ContextKind; 3] =

@@ -40,8 +40,10 @@ impl Lobby {
             Command::Nick(name) => self.rename(id, seat, name, now),
             Command::Who => self.ask_for_names(id, now),
             Command::Help => notice::help(self.proposals.is_some()).for_each(|line| self.tell(id, line)),
-            Command::History(lines) => self.ask_for_history(id, lines.unwrap_or(DEFAULT_HISTORY).min(MAX_HISTORY)),
-            Command::Search(words) => self.ask_for_lines_with(id, words),
+            Command::History(lines) => {
+                self.ask_for_history(id, lines.unwrap_or(DEFAULT_HISTORY).min(MAX_HISTORY), now);
+            }
+            Command::Search(words) => self.ask_for_lines_with(id, words, now),
             Command::Session => self.open_session(id, seat, now),
             Command::Exit(words) => self.act(id, seat, Purpose::Dismiss, Act::Leave(Farewell::Words(words)), now),
             Command::Usage(usage) => self.tell(id, Private::Error(Error::Usage(usage))),

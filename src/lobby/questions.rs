@@ -14,6 +14,10 @@ pub const DEFAULT_HISTORY: usize = 20;
 pub const MAX_HISTORY: usize = 1000;
 /// The most lines that `!search` finds.
 const MAX_FOUND: usize = 50;
+/// What looking back costs, in lines, besides its answer.
+const HISTORY_COST: u32 = 10;
+/// What a search costs: it may read all that the log has.
+const SEARCH_COST: u32 = 50;
 
 /// What someone asks the log.
 #[derive(Debug)]
@@ -69,18 +73,19 @@ impl Lobby {
         self.charge(id, cost_of(self.client(id).outbox.aside_bytes() - before) - 1, now);
     }
 
-    pub(super) fn ask_for_history(&mut self, id: ClientId, lines: usize) {
-        self.ask(id, Vec::new(), lines);
+    pub(super) fn ask_for_history(&mut self, id: ClientId, lines: usize, now: Duration) {
+        self.ask(id, Vec::new(), lines, HISTORY_COST, now);
     }
 
-    pub(super) fn ask_for_lines_with(&mut self, id: ClientId, words: &str) {
-        self.ask(id, words.split_whitespace().map(Into::into).collect(), MAX_FOUND);
+    pub(super) fn ask_for_lines_with(&mut self, id: ClientId, words: &str, now: Duration) {
+        self.ask(id, words.split_whitespace().map(Into::into).collect(), MAX_FOUND, SEARCH_COST, now);
     }
 
-    fn ask(&mut self, id: ClientId, words: Vec<String>, lines: usize) {
+    fn ask(&mut self, id: ClientId, words: Vec<String>, lines: usize, cost: u32, now: Duration) {
         if self.proposals.is_none() {
             return self.tell(id, Private::Error(Error::NoLog));
         }
+        self.charge(id, cost - 1, now);
         let client = self.client_mut(id);
         client.awaits_log = true;
         let asker = client.serial;

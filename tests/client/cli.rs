@@ -46,6 +46,20 @@ fn help_names_every_option() {
     assert_eq!((code, version), (Some(0), format!("gotcp {}\n", env!("CARGO_PKG_VERSION"))));
 }
 
+/// There are completions for shells, and manual pages, with every option of a half.
+#[test]
+fn completions_and_manuals_are_printed() {
+    for shell in ["bash", "zsh", "fish", "powershell"] {
+        let (code, text, _) = run(&["completions", shell]);
+        assert!(code == Some(0) && text.contains("max-per-ip"), "{shell}: {text}");
+    }
+    assert_refused(&["completions", "tcsh"], 2, &["bash", "fish", "(see gotcp completions --help)"]);
+    let (code, page, _) = run(&["man"]);
+    assert!(code == Some(0) && page.contains(".TH gotcp 1") && page.contains("gotcp\\-server"), "{page}");
+    let (code, page, _) = run(&["man", "server"]);
+    assert!(code == Some(0) && page.contains("\\-\\-max\\-per\\-ip"), "{page}");
+}
+
 /// Called with nothing, the program shows what it can do.
 #[test]
 fn no_arguments_show_the_help() {
