@@ -393,6 +393,7 @@ fn kills_lose_and_double_nothing() {
     let mut server = room.serve("--rate 0");
     let mut talkers = [Talker::start(room.address, "carol"), Talker::start(room.address, "dave")];
     // Both are there, with a session.
+    talkers[1].wait_for("*** dave joined");
     talkers[0].say("first");
     talkers[1].wait_for("carol: first");
     let mut random = fastrand::Rng::with_seed(7);
