@@ -7,9 +7,11 @@ use std::time::Duration;
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
 use gotcp::lobby::access::{AccessLimits, Entrance};
+use gotcp::lobby::client::Link;
 use gotcp::lobby::limits::Limits;
 use gotcp::lobby::outbox::Outbox;
 use gotcp::lobby::rate_limit::Rate;
+use gotcp::lobby::secret::Keys;
 use gotcp::lobby::{ClientId, Lobby};
 use gotcp::protocol::line::{Line, LineBuffer};
 use gotcp::protocol::name::Look;
@@ -118,6 +120,7 @@ fn lobby(members: usize) -> Lobby {
     for index in 0..members {
         let id = ClientId(index);
         lobby.enter(id, Place::LOCALHOST, Entrance::Open, NOW);
+        lobby.greet(id, Link::Plain, NOW);
         lobby.handle_line(id, Line::Whole(format!("c{index}#0b9189").as_bytes()), NOW);
         deliver(&mut lobby, index + 1);
     }
@@ -153,5 +156,6 @@ fn limits() -> Limits {
         grace: NOW * 30,
         reserve: NOW * 30,
         access: AccessLimits { clients: usize::MAX, per_place: usize::MAX, count_loopback: false },
+        keys: Keys::default(),
     }
 }

@@ -35,6 +35,7 @@ pub struct Cli {
 
 /// The two halves of the chat, and what helps with them.
 #[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant)] // There is only one of it.
 pub enum Half {
     /// Run a room: everyone who connects reads every line, in one order
     Server(ServerArgs),
@@ -119,6 +120,26 @@ pub struct ServerArgs {
     #[arg(long, value_name = "TIME", default_value = "20ms", value_parser = duration)]
     pub gather: Duration,
 
+    /// Whether TLS is spoken, on the same port: off, offered (plain text as well), or required
+    #[arg(long, value_name = "off|offered|required", value_enum, default_value_t = TlsMode::Off, hide_possible_values = true)]
+    pub tls: TlsMode,
+
+    /// Certificate for TLS, as PEM; without it, one is made at the first start and kept
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// The private key of --tls-cert, as PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+
+    /// File whose first line has to be said to come in; taken over TLS, or from this machine
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+
+    /// File whose first line makes whoever says it an operator, with !operator
+    #[arg(long, value_name = "FILE")]
+    pub operator_password_file: Option<PathBuf>,
+
     /// Time to deliver what is still owed when the server is stopped
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
     pub drain: Duration,
@@ -196,6 +217,17 @@ pub enum LogPlace {
     Memory,
     /// In a file.
     File(PathBuf),
+}
+
+/// Whether a server speaks TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TlsMode {
+    /// No
+    Off,
+    /// To those who do
+    Offered,
+    /// To everyone
+    Required,
 }
 
 /// When to do something that depends on where the output goes.

@@ -40,13 +40,14 @@
 //! | `room/checkpoint.rs` | the room as bytes, in place of all entries so far |
 //! | `room/scrollback.rs` | what was said: the ring buffer |
 //! | `room/roster.rs`, `room/people.rs` | who is here, and who may come back |
+//! | `room/bans.rs` | who may not come back |
 //! | `room/session.rs`, `room/place.rs` | the secret of a session; where connections come from |
 //! | [`lobby`] | what is local to one server: connections and their limits. Pure |
 //! | `lobby/client.rs` | one connection |
 //! | `lobby/outbox.rs` | its cursor, and its asides |
 //! | `lobby/mod.rs` | what happens to a connection |
-//! | `lobby/login.rs` | its first line: a name, or a session to resume |
-//! | `lobby/commands.rs` | its other lines |
+//! | `lobby/login.rs`, `lobby/secret.rs` | its first lines: a password, a name, or a session to resume |
+//! | `lobby/commands.rs`, `lobby/orders.rs` | its other lines; what operators say |
 //! | `lobby/proposals.rs` | from a proposal to what came of it |
 //! | `lobby/questions.rs` | what only a log that lasts can answer |
 //! | `lobby/access.rs`, `lobby/rate_limit.rs` | how many may come; how fast they may send |
@@ -62,6 +63,9 @@
 //! | `server/connection.rs` | a socket, its readiness and its lines |
 //! | `server/reactor.rs` | one turn of the loop, apart from the waiting |
 //! | `server/mod.rs` | the loop |
+//! | `server/transport/mod.rs` | what connections need of a socket; what its first bytes say |
+//! | `server/transport/plain.rs` | TCP as it is |
+//! | `server/transport/tls.rs`, `server/transport/certificate.rs` | TLS without buffers of its own; where the key is from |
 //! | `server/listener.rs` | accepting, and what to do when that fails |
 //! | `server/signals.rs` | what the operator asks |
 //! | `server/journal.rs`, `server/clock.rs` | the room's log in a file, between the lobby and the disk; the time |
@@ -70,7 +74,8 @@
 //! | `server/transcript.rs` | the conversation on disk |
 //! | [`client`] | one network thread and rustyline; knows nothing of `room`, `lobby` and `server`. Its own front page maps its files |
 //!
-//! `address.rs` reads addresses as people write them, for both halves; `cli.rs` has the options.
+//! `address.rs` reads addresses as people write them, `fingerprint.rs` tells keys apart and `state.rs` knows where to keep
+//! things, for both halves; `cli.rs` has the options.
 //!
 //! Imports run one way: `main` → [`cli`], [`server`], [`client`]; `server` → `log`, `lobby` → `room` → `protocol`;
 //! `client` → `protocol`. ARCHITECTURE.md says what was decided, against what, and why; PROTOCOL.md says what is on the wire.
@@ -78,8 +83,10 @@
 pub mod address;
 pub mod cli;
 pub mod client;
+pub mod fingerprint;
 pub mod lobby;
 pub mod log;
 pub mod protocol;
 pub mod room;
 pub mod server;
+mod state;

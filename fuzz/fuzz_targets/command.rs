@@ -23,7 +23,9 @@ fuzz_target!(|bytes: &[u8]| {
             assert!(line.starts_with("!!") || line.starts_with("//"));
             assert_eq!(text, &line[1..]);
         }
-        Command::Me(text) | Command::Nick(text) | Command::Search(text) => assert!(line.contains(text) && !is_blank(text)),
+        Command::Me(text) | Command::Nick(text) | Command::Search(text) => {
+            assert!(line.contains(text) && !is_blank(text))
+        }
         Command::Msg { to, text } => {
             assert!(!is_blank(to) && !is_blank(text) && !to.contains([' ', '\t']));
             let (before, _) = line.split_once(to).expect("it is in there");

@@ -4,8 +4,10 @@
 use std::time::Duration;
 
 use gotcp::lobby::access::{AccessLimits, Entrance};
+use gotcp::lobby::client::Link;
 use gotcp::lobby::limits::Limits;
 use gotcp::lobby::rate_limit::Rate;
+use gotcp::lobby::secret::Keys;
 use gotcp::lobby::{ClientId, Lobby};
 use gotcp::protocol::line::LineBuffer;
 use gotcp::protocol::name::Name;
@@ -19,11 +21,13 @@ const NOW: Duration = Duration::from_secs(1);
 fuzz_target!(|bytes: &[u8]| {
     let mut lobby = Lobby::new(limits(), Box::new(|| 7)).expect("memory");
     lobby.enter(CAROL, Place::LOCALHOST, Entrance::Open, NOW);
+    lobby.greet(CAROL, Link::Plain, NOW);
     send(&mut lobby, CAROL, b"carol\nhi\n!session\n");
     let answer = read(&mut lobby, CAROL);
     assert!(answer.ends_with("--- session 00000000000000000000000000000007 at 27, 0 heard\n"), "{answer}");
 
     lobby.enter(STRANGER, Place::of([192, 0, 2, 1].into()), Entrance::Open, NOW);
+    lobby.greet(STRANGER, Link::Plain, NOW);
     // One line only: what a member may say is another matter.
     let first = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
     send(&mut lobby, STRANGER, &[first, b"\n"].concat());
@@ -78,6 +82,7 @@ fn limits() -> Limits {
         grace: second,
         reserve: second,
         access: AccessLimits { clients: 2, per_place: 1, count_loopback: true },
+        keys: Keys::default(),
     };
     Limits { scrollback: limits.smallest_scrollback(), ..limits }
 }

@@ -8,10 +8,11 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use gotcp::lobby::access::AccessLimits;
-use gotcp::lobby::client::End;
+use gotcp::lobby::client::{End, Link};
 use gotcp::lobby::event::Event;
 use gotcp::lobby::limits::Limits;
 use gotcp::lobby::rate_limit::Rate;
+use gotcp::lobby::secret::Keys;
 use gotcp::lobby::{ClientId, Lobby, Readiness};
 use gotcp::protocol::command::Command;
 use gotcp::protocol::line::{Line, LineBuffer};
@@ -231,8 +232,9 @@ impl Driver {
                 1 => Place::of([192, 0, 2, 1].into()),
                 _ => Place::of([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1].into()),
             };
-            let entrance = self.lobby.entrance(place);
+            let entrance = self.lobby.entrance(place, self.now);
             self.lobby.enter(ClientId(index), place, entrance, self.now);
+            self.lobby.greet(ClientId(index), Link::Plain, self.now);
             self.connections[index] = Some(Connection { window: 64, ..Connection::default() });
         }
     }
@@ -507,6 +509,7 @@ fn limits(is_limited: bool) -> Limits {
         grace: 5 * second,
         reserve: 20 * second,
         access: AccessLimits { clients: CONNECTIONS - 1, per_place: 3, count_loopback: is_limited },
+        keys: Keys::default(),
     };
     Limits { scrollback: limits.smallest_scrollback(), ..limits }
 }

@@ -7,8 +7,8 @@ use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::state;
 use crate::protocol::name::Name;
+use crate::state;
 
 /// How often the position is written down at most. After a kill, what was shown in that time may be shown again.
 pub const SAVE_TIME: Duration = Duration::from_secs(1);

@@ -24,7 +24,6 @@ mod prompt;
 mod render;
 pub mod session;
 mod signals;
-mod state;
 mod terminal;
 pub mod wanted;
 

@@ -27,6 +27,8 @@ pub enum Entrance {
     Open,
     /// It is told why it may not, and closed.
     Closed(Error<'static>),
+    /// Nobody may come from there: it is told so, and closed.
+    Banned,
     /// It is closed at once: too many others are being told already.
     Shut,
 }
@@ -56,14 +58,15 @@ impl Access {
         }
     }
 
-    /// How to receive a connection from a place.
+    /// How to receive a connection from a place, if nobody, or somebody, is banned there.
     #[must_use]
-    pub fn entrance(&self, place: Place) -> Entrance {
+    pub fn entrance(&self, place: Place, is_banned: bool) -> Entrance {
         let here = self.places.get(&place).copied().unwrap_or(0);
         match self.refusal(place, self.connected, here) {
-            None => Entrance::Open,
-            Some(_) if self.turned_away >= MAX_TURNED_AWAY => Entrance::Shut,
+            None if !is_banned => Entrance::Open,
+            _ if self.turned_away >= MAX_TURNED_AWAY => Entrance::Shut,
             Some(error) => Entrance::Closed(error),
+            None => Entrance::Banned,
         }
     }
 
@@ -123,7 +126,9 @@ impl Access {
         self.rate.is_unlimited() || self.is_trusted(place)
     }
 
-    fn is_trusted(&self, place: Place) -> bool {
+    /// Whether neither limits nor bans hold for a place.
+    #[must_use]
+    pub fn is_trusted(&self, place: Place) -> bool {
         place.is_loopback() && !self.limits.count_loopback
     }
 

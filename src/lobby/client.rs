@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::access::Entrance;
 use super::backpressure::Blocked;
 use super::outbox::Outbox;
 use super::rate_limit::Bucket;
@@ -40,8 +41,14 @@ pub struct Client {
     pub undecided: u32,
     /// Whether no line of it may be processed before all of those are decided.
     pub is_held_up: bool,
-    /// Whether it was let in and counts against the limits, instead of being turned away.
-    pub is_admitted: bool,
+    /// How it was received.
+    pub entrance: Entrance,
+    /// How its bytes come, once that is known.
+    pub link: Option<Link>,
+    /// Whether it has said the password of the room.
+    pub has_password: bool,
+    /// How many wrong passwords it has said.
+    pub wrong_passwords: u8,
     /// Whether it was told that it sends too fast, and has not slowed down since.
     pub was_told_to_slow_down: bool,
     /// Whether something that it sent waits to be processed.
@@ -70,6 +77,15 @@ pub enum State {
     Closing,
 }
 
+/// How the bytes of a connection come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// As they are.
+    Plain,
+    /// Encrypted.
+    Tls,
+}
+
 /// How a connection's input ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
@@ -82,7 +98,7 @@ pub enum End {
 impl Client {
     /// A connection that has just come in.
     #[must_use]
-    pub fn new(serial: u64, place: Place, state: State, is_admitted: bool) -> Client {
+    pub fn new(serial: u64, place: Place, state: State, entrance: Entrance) -> Client {
         Client {
             place,
             state,
@@ -95,7 +111,10 @@ impl Client {
             serial,
             undecided: 0,
             is_held_up: false,
-            is_admitted,
+            entrance,
+            link: None,
+            has_password: false,
+            wrong_passwords: 0,
             was_told_to_slow_down: false,
             is_waiting: false,
             awaits_names: false,
@@ -103,5 +122,10 @@ impl Client {
             is_unreachable: false,
             refused: 0,
         }
+    }
+    /// Whether nobody else can read what is said over it: it is encrypted, or comes from this machine.
+    #[must_use]
+    pub fn is_confidential(&self) -> bool {
+        self.link == Some(Link::Tls) || self.place.is_loopback()
     }
 }

@@ -39,11 +39,17 @@ impl Lobby {
             Command::Msg { to, text } => self.whisper(id, seat, to, text, now),
             Command::Nick(name) => self.rename(id, seat, name, now),
             Command::Who => self.ask_for_names(id, now),
-            Command::Help => notice::help(self.proposals.is_some()).for_each(|line| self.tell(id, line)),
+            Command::Help => {
+                let is_operator = self.room.roster().person(seat.person).is_operator;
+                notice::help(self.proposals.is_some(), is_operator).for_each(|line| self.tell(id, line));
+            }
             Command::History(lines) => {
                 self.ask_for_history(id, lines.unwrap_or(DEFAULT_HISTORY).min(MAX_HISTORY), now);
             }
             Command::Search(words) => self.ask_for_lines_with(id, words, now),
+            Command::Operator(word) => self.become_operator(id, seat, word, now),
+            Command::Order(order) => self.take_order(id, seat, order, now),
+            Command::Password(_) => self.tell(id, Private::Error(Error::PasswordNotNow)),
             Command::Session => self.open_session(id, seat, now),
             Command::Exit(words) => self.act(id, seat, Purpose::Dismiss, Act::Leave(Farewell::Words(words)), now),
             Command::Usage(usage) => self.tell(id, Private::Error(Error::Usage(usage))),
@@ -58,6 +64,10 @@ impl Lobby {
 
     /// A whisper is entered as processed first, and sent only if that entry took effect: so it arrives at most once.
     fn whisper(&mut self, id: ClientId, seat: Seat, to: &str, text: &str, now: Duration) {
+        let muted_until = self.room.roster().person(seat.person).muted_until;
+        if muted_until > now {
+            return self.tell_muted(id, muted_until, now);
+        }
         if to.len() > MAX_BYTES {
             return self.tell(id, Private::Error(Error::BadName(BadName::TooLong)));
         }
@@ -148,6 +158,16 @@ impl Lobby {
 
     /// Tells who is here. A long answer costs as much as a line of that length.
     fn tell_names(&mut self, id: ClientId, now: Duration) {
+        let before = self.client(id).outbox.aside_bytes();
+        self.tell(id, Private::Online(self.room.roster().online()));
+        for line in &self.name_lines() {
+            self.tell(id, Private::Names(line));
+        }
+        self.charge(id, cost_of(self.client(id).outbox.aside_bytes() - before) - 1, now);
+    }
+
+    /// The names of everybody who is here, in order, as many on a line as fit.
+    pub(super) fn name_lines(&self) -> Vec<String> {
         let mut names: Vec<&str> = self.room.roster().names().collect();
         names.sort_unstable();
         let mut lines = vec![String::new()];
@@ -163,12 +183,7 @@ impl Lobby {
                 line.push_str(name);
             }
         }
-        let before = self.client(id).outbox.aside_bytes();
-        self.tell(id, Private::Online(self.room.roster().online()));
-        for line in &lines {
-            self.tell(id, Private::Names(line));
-        }
-        self.charge(id, cost_of(self.client(id).outbox.aside_bytes() - before) - 1, now);
+        lines
     }
 
     fn open_session(&mut self, id: ClientId, seat: Seat, now: Duration) {

@@ -15,12 +15,16 @@ pub enum Event {
     Joined(ClientId, Range<u64>, usize),
     /// Someone left; this many are still here.
     Left(Range<u64>, usize),
-    /// Someone has another name.
-    Renamed(Range<u64>),
+    /// Everybody was told something else: another name, or a notice.
+    Told(Range<u64>),
     /// Someone's connection broke; the name is kept for a while.
     Broke(Name),
     /// Someone came back over this connection.
     Returned(ClientId, Name),
+    /// An operator has decided something; this says who and what.
+    Ruled(String),
+    /// What was typed at the terminal of the server is answered.
+    Answer(String),
     /// A connection was turned away, disconnected, or asked to try again.
     Refused(ClientId, String),
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::access::AccessLimits;
 use super::rate_limit::Rate;
+use super::secret::Keys;
 use crate::protocol::name::MAX_BYTES;
 use crate::protocol::notice::LONGEST_NOTICE;
 
@@ -21,6 +22,12 @@ pub const MAX_PRIVATE_TOTAL: usize = 64 * 1024 * 1024;
 pub const MAX_WHISPERS_TOTAL: usize = MAX_PRIVATE_TOTAL / 4 * 3;
 /// After this many refused names a connection is closed.
 pub const MAX_REFUSED: u8 = 10;
+/// After this many wrong passwords a connection is closed.
+pub const MAX_WRONG_PASSWORDS: u8 = 3;
+/// What a wrong password costs, in lines.
+pub const WRONG_PASSWORD_COST: u32 = 50;
+/// The longest reason that an operator can give, in bytes.
+pub const MAX_REASON: usize = 256;
 /// How many connections at a time are told that the server is full; others are closed at once.
 pub const MAX_TURNED_AWAY: usize = 64;
 /// The rate of a place is this many times that of one connection.
@@ -52,6 +59,8 @@ pub struct Limits {
     pub reserve: Duration,
     /// How many may come.
     pub access: AccessLimits,
+    /// What it takes to come in, and to be an operator.
+    pub keys: Keys,
 }
 
 impl Limits {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::event::Event;
-use super::limits::MAX_REFUSED;
+use super::limits::{MAX_REFUSED, MAX_WRONG_PASSWORDS, WRONG_PASSWORD_COST};
 use super::proposals::Purpose;
 use super::rate_limit::JOIN_COST;
 use super::{ClientId, Due, Lobby};
@@ -29,20 +29,45 @@ impl Lobby {
             self.refuse(id, Error::NotA(server));
             return self.dismiss(id);
         }
+        match Command::parse(&sanitise(line)) {
+            Command::Nothing => return,
+            Command::Exit(_) => return self.dismiss(id),
+            Command::Password(word) => return self.try_password(id, word, now),
+            _ => {}
+        }
+        if self.limits.keys.password.is_some() && !self.client(id).has_password {
+            return self.refuse_login(id, Error::PasswordFirst);
+        }
         if let Some(claim) = line.strip_prefix(b"!resume ") {
             return match Resume::parse(claim) {
                 Some(resume) => self.resume(id, resume, now),
                 None => self.refuse_login(id, Error::BadSession),
             };
         }
-        match Command::parse(&sanitise(line)) {
-            Command::Nothing => return,
-            Command::Exit(_) => return self.dismiss(id),
-            _ => {}
-        }
         match Name::parse(line) {
             Ok(name) => self.join(id, name, now),
             Err(reason) => self.refuse_login(id, Error::BadName(reason)),
+        }
+    }
+
+    /// A right word is not answered. Wrong ones cost, so that nobody can try many.
+    fn try_password(&mut self, id: ClientId, word: &str, now: Duration) {
+        let Some(secret) = &self.limits.keys.password else { return self.refuse_login(id, Error::NoPassword) };
+        let is_right = secret.is(word);
+        if !self.client(id).is_confidential() {
+            self.refuse(id, Error::PasswordInPlain);
+            return self.dismiss(id);
+        }
+        if is_right {
+            self.client_mut(id).has_password = true;
+            return;
+        }
+        self.charge(id, WRONG_PASSWORD_COST - 1, now);
+        self.refuse(id, Error::WrongPassword);
+        let client = self.client_mut(id);
+        client.wrong_passwords += 1;
+        if client.wrong_passwords == MAX_WRONG_PASSWORDS {
+            self.dismiss(id);
         }
     }
 
@@ -79,6 +104,7 @@ impl Lobby {
                 self.propose(None, Purpose::Nothing, Change::Act { seat, line: 0, act }, now);
             }
             (Outcome::NameTaken, Some(id)) => self.refuse_login(id, Error::NameTaken(name.as_str())),
+            (Outcome::Banned, Some(id)) => self.refuse_banned(id, now),
             (Outcome::NameReserved, Some(id)) => self.refuse_login(id, Error::NameReserved(name.as_str())),
             _ => {}
         }
@@ -125,7 +151,11 @@ impl Lobby {
     /// What came of coming back.
     pub(super) fn resumed(&mut self, id: Option<ClientId>, resume: &Resume, outcome: Outcome, now: Duration) {
         let Outcome::Resumed { seat, before, was, heard, joined } = outcome else {
-            return id.map_or((), |id| self.refuse_login(id, Error::BadSession));
+            return match id {
+                Some(id) if outcome == Outcome::Banned => self.refuse_banned(id, now),
+                Some(id) => self.refuse_login(id, Error::BadSession),
+                None => {}
+            };
         };
         let &Resume { token, position } = resume;
         match was {

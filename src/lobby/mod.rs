@@ -7,8 +7,9 @@
 //! Times are counted from any fixed moment.
 //!
 //! In reading order: [`client`] is one connection, [`outbox`] its cursor. `login` and `commands` are what its lines
-//! mean, and `proposals` what becomes of them. [`access`] says who may come in, [`rate_limit`] how fast one may send, `backpressure` what happens to slow
-//! readers, and [`limits`] how much there may be of everything. This file has the life of a connection.
+//! mean, `orders` what those of operators do, and `proposals` what becomes of them. [`access`] says who may come in,
+//! [`rate_limit`] how fast one may send, `backpressure` what happens to slow readers, and [`limits`] how much there may
+//! be of everything. This file has the life of a connection.
 
 pub mod access;
 mod backpressure;
@@ -17,10 +18,12 @@ mod commands;
 pub mod event;
 pub mod limits;
 mod login;
+mod orders;
 pub mod outbox;
 mod proposals;
 pub mod questions;
 pub mod rate_limit;
+pub mod secret;
 
 use std::collections::{BTreeSet, TryReserveError, VecDeque};
 use std::fmt;
@@ -37,7 +40,7 @@ use crate::room::scrollback::Scrollback;
 use crate::room::session::SessionId;
 use access::{Access, Entrance};
 use backpressure::{Backpressure, TRICKLE, TRICKLE_RATE, Watermarks};
-use client::{Client, End, State};
+use client::{Client, End, Link, State};
 use event::Event;
 use limits::{Limits, MAX_ANSWERS, MAX_ANSWERS_UNDER_PRESSURE, MAX_PRIVATE_TOTAL};
 use outbox::{Chunks, Outbox};
@@ -184,11 +187,11 @@ impl Lobby {
 
     /// How to receive a connection from a place.
     #[must_use]
-    pub fn entrance(&self, place: Place) -> Entrance {
-        self.access.entrance(place)
+    pub fn entrance(&self, place: Place, now: Duration) -> Entrance {
+        self.access.entrance(place, self.room.bans().on(place, now).is_some())
     }
 
-    /// A new connection: it is greeted and has to send its name, or it is told why it may not come in.
+    /// A new connection. It is told nothing before it is [greeted](Lobby::greet).
     pub fn enter(&mut self, id: ClientId, place: Place, entrance: Entrance, now: Duration) {
         if self.clients.len() <= id.0 {
             self.clients.resize_with(id.0 + 1, || None);
@@ -197,23 +200,48 @@ impl Lobby {
         let is_open = entrance == Entrance::Open;
         let state = if is_open { State::Nameless { deadline } } else { State::Closing };
         self.serials += 1;
-        let before = self.clients[id.0].replace(Client::new(self.serials, place, state, is_open));
+        let before = self.clients[id.0].replace(Client::new(self.serials, place, state, entrance));
         debug_assert!(before.is_none(), "a number is given out once at a time");
+        if is_open {
+            self.access.enter(place);
+            self.deadlines.insert((deadline, Due::Login(id)));
+        } else {
+            self.access.turn_away();
+        }
+    }
+
+    /// It is known how the bytes of a connection come. It is greeted and has to send its name, or it is told why it may
+    /// not come in.
+    pub fn greet(&mut self, id: ClientId, link: Link, now: Duration) {
+        let client = self.client_mut(id);
+        client.link = Some(link);
+        let (entrance, state) = (client.entrance, client.state);
         match entrance {
+            // The time to send a name is over.
+            Entrance::Open if state == State::Closing => {}
+            Entrance::Open if link == Link::Plain && self.limits.keys.is_tls_required => {
+                self.refuse(id, Error::TlsOnly);
+                self.dismiss(id);
+            }
             Entrance::Open => {
-                self.access.enter(place);
-                self.deadlines.insert((deadline, Due::Login(id)));
                 self.tell(id, Private::Welcome);
+                if self.limits.keys.password.is_some() {
+                    self.tell(id, Private::PasswordNeeded);
+                }
                 if self.is_out_of_reach {
                     self.tell(id, Private::OutOfReach);
                 }
             }
-            Entrance::Closed(error) => {
-                self.access.turn_away();
-                self.refuse(id, error);
-            }
+            Entrance::Closed(error) => self.refuse(id, error),
+            Entrance::Banned => self.refuse_banned(id, now),
             Entrance::Shut => unreachable!("it was closed at once"),
         }
+    }
+
+    /// How long a connection may take to send its name.
+    #[must_use]
+    pub fn login_timeout(&self) -> Duration {
+        self.limits.login_timeout
     }
 
     /// Whether pending input of a connection may be processed, and when. `pending` is the next line, if there is a whole
@@ -326,7 +354,7 @@ impl Lobby {
         self.cut_off(id);
         let client = self.clients[id.0].take().expect(KNOWN);
         debug_assert_eq!(client.state, State::Closing);
-        if client.is_admitted {
+        if client.entrance == Entrance::Open {
             self.access.leave(client.place);
         } else {
             self.access.leave_turned_away();
@@ -337,7 +365,9 @@ impl Lobby {
     pub fn set_out_of_reach(&mut self, is_out: bool) {
         if std::mem::replace(&mut self.is_out_of_reach, is_out) != is_out {
             for id in self.open_connections() {
-                self.tell(id, if is_out { Private::OutOfReach } else { Private::BackInReach });
+                if self.client(id).link.is_some() {
+                    self.tell(id, if is_out { Private::OutOfReach } else { Private::BackInReach });
+                }
             }
         }
     }

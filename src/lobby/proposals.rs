@@ -21,6 +21,7 @@ use super::client::{Client, State};
 use super::commands::Whisper;
 use super::event::Event;
 use super::login::Resume;
+use super::orders::Given;
 use super::{ClientId, Due, Lobby};
 use crate::protocol::name::Name;
 use crate::room::entry::{Change, Entry, Outcome, Unreadable};
@@ -87,6 +88,10 @@ pub(super) enum Purpose {
     Rename(Name),
     /// A whisper is passed on.
     Whisper(Box<Whisper>),
+    /// The connection is told that it is an operator's.
+    Promote,
+    /// Those concerned are told what an operator decided.
+    Order(Box<Given>),
     /// The connection is told how many of its lines were heard.
     TellSession,
     /// The connection ends, with everything up to here delivered.
@@ -110,7 +115,7 @@ pub(super) enum Purpose {
 impl Purpose {
     /// Whether what the connection sends next has to wait for the decision, whatever it is.
     fn holds_up_lines(&self) -> bool {
-        !matches!(self, Purpose::Nothing | Purpose::Whisper(_) | Purpose::TellSession)
+        !matches!(self, Purpose::Nothing | Purpose::Whisper(_) | Purpose::TellSession | Purpose::Order(_))
     }
 }
 
@@ -175,14 +180,23 @@ impl Lobby {
     fn settle(&mut self, caller: Option<ClientId>, purpose: Purpose, outcome: Outcome, now: Duration) {
         match &outcome {
             Outcome::Said(span) => self.events.push(Event::Said(span.clone())),
-            Outcome::Renamed(span) => self.events.push(Event::Renamed(span.clone())),
-            Outcome::Left(span) => self.events.push(Event::Left(span.clone(), self.room.roster().online())),
+            Outcome::Renamed(span) | Outcome::Noticed(span) => self.events.push(Event::Told(span.clone())),
+            Outcome::Muted(until) => {
+                if let Some(id) = caller {
+                    self.tell_muted(id, *until, now);
+                }
+            }
+            Outcome::Left(span) | Outcome::Expelled(_, span) => {
+                self.events.push(Event::Left(span.clone(), self.room.roster().online()));
+            }
             _ => {}
         }
         match purpose {
             Purpose::Join(name) => self.joined(caller, &name, outcome, now),
             Purpose::Resume(resume) => self.resumed(caller, &resume, outcome, now),
             Purpose::Rename(name) => self.renamed(caller, &name, &outcome),
+            Purpose::Promote => self.promoted(caller, &outcome),
+            Purpose::Order(given) => self.ordered(caller, *given, &outcome, now),
             Purpose::Whisper(whisper) if outcome == Outcome::Done => self.pass_on(caller, &whisper),
             Purpose::Nothing | Purpose::Whisper(_) => {}
             Purpose::TellSession => {

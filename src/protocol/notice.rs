@@ -6,7 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::command::COMMANDS;
+use super::command::{Audience, COMMANDS};
 use super::name::{BadName, MAX_BYTES, Name};
 
 /// What begins a line about the room.
@@ -42,6 +42,19 @@ pub enum Public<'a> {
         /// The name that stands for it.
         new: &'a str,
     },
+    /// An operator has disconnected someone, for a reason.
+    Kicked(&'a str, &'a str),
+    /// An operator has disconnected someone, who may not come back.
+    Banned {
+        /// Who.
+        name: &'a str,
+        /// For how long.
+        term: &'a str,
+        /// Why.
+        reason: &'a str,
+    },
+    /// An operator says something.
+    Notice(&'a str),
     /// Everyone has to leave.
     ShuttingDown,
 }
@@ -55,6 +68,9 @@ impl fmt::Display for Public<'_> {
             Public::LeftSaying(name, words) => write!(f, "{name} left: {words}"),
             Public::LeftBecause(name, reason) => write!(f, "{name} left ({reason})"),
             Public::Renamed { old, new } => write!(f, "{old} is now {new}"),
+            Public::Kicked(name, reason) => write!(f, "{name} was kicked ({reason})"),
+            Public::Banned { name, term, reason } => write!(f, "{name} was banned for {term} ({reason})"),
+            Public::Notice(text) => write!(f, "notice: {text}"),
             Public::ShuttingDown => write!(f, "the server is shutting down"),
         }
     }
@@ -68,6 +84,9 @@ impl<'a> Public<'a> {
         if text == "the server is shutting down" {
             return Some(Public::ShuttingDown);
         }
+        if let Some(text) = text.strip_prefix("notice: ") {
+            return Some(Public::Notice(text));
+        }
         let (name, what) = text.split_once(' ').filter(|(name, _)| Name::is_one(name))?;
         if let Some(new) = what.strip_prefix("is now ") {
             return Name::is_one(new).then_some(Public::Renamed { old: name, new });
@@ -78,6 +97,13 @@ impl<'a> Public<'a> {
         if let Some(reason) = what.strip_prefix("left (").and_then(|rest| rest.strip_suffix(')')) {
             let is_known = [CONNECTION_LOST, READ_TOO_SLOWLY].contains(&reason);
             return is_known.then_some(Public::LeftBecause(name, reason));
+        }
+        let in_brackets = |rest: &'a str| rest.strip_suffix(')')?.split_once('(');
+        if let Some(("", reason)) = what.strip_prefix("was kicked ").and_then(in_brackets) {
+            return Some(Public::Kicked(name, reason));
+        }
+        if let Some((term, reason)) = what.strip_prefix("was banned for ").and_then(in_brackets) {
+            return term.strip_suffix(' ').map(|term| Public::Banned { name, term, reason });
         }
         match what {
             "joined" => Some(Public::Joined(name)),
@@ -133,6 +159,8 @@ pub enum Private<'a> {
         usage: &'a str,
         /// What it does.
         does: &'a str,
+        /// How many columns the usage has, so that what follows is aligned.
+        width: usize,
     },
     /// The first line of the answer to `!who`.
     Online(usize),
@@ -161,6 +189,16 @@ pub enum Private<'a> {
     },
     /// The answer to `!history` or `!search` if there is no such line.
     NothingFound,
+    /// Before the name comes the password.
+    PasswordNeeded,
+    /// The answer to `!operator`.
+    Operator,
+    /// Nothing that this one says is heard, for so long.
+    Muted(&'a str),
+    /// The end of that.
+    Unmuted,
+    /// The answer to an order that nobody else is told of.
+    Ordered(&'a str),
     /// The rate limit begins to delay lines.
     TooFast,
     /// The log has not taken anything for a while.
@@ -186,6 +224,35 @@ pub enum Error<'a> {
     NameTaken(&'a str),
     /// The name is kept for the owner of a session; may try again.
     NameReserved(&'a str),
+    /// Something came before the password; may try again.
+    PasswordFirst,
+    /// May try again, twice before the name.
+    WrongPassword,
+    /// A password came over a connection on which others may read it; closed before the name.
+    PasswordInPlain,
+    /// A password for a room that has none.
+    NoPassword,
+    /// A password from someone who is in the room already.
+    PasswordNotNow,
+    /// What was typed at the terminal of a server does nothing there.
+    NotHere,
+    /// A reason is longer than this many bytes.
+    ReasonTooLong(usize),
+    /// A connection that is not encrypted, where it has to be; closed.
+    TlsOnly,
+    /// The session is over, for this reason; closed.
+    Kicked(&'a str),
+    /// Nobody may come from that address; closed.
+    Banned {
+        /// For how long.
+        term: &'a str,
+        /// Why.
+        reason: &'a str,
+    },
+    /// Someone who is no operator gave an order.
+    NotAnOperator,
+    /// There is no such ban.
+    NoSuchBan(&'a str),
     /// Too many names were refused; closed.
     TooManyNames,
     /// The first line is meant for this other kind of server; closed.
@@ -233,7 +300,7 @@ impl fmt::Display for Private<'_> {
             Private::Session { token, position, heard } => write!(f, "session {token} at {position}, {heard} heard"),
             Private::Resumed { name, heard } => write!(f, "resumed as {name}, {heard} heard"),
             Private::Missed { bytes } => write!(f, "missed {bytes} bytes: more than the server keeps"),
-            Private::Help { usage, does } => write!(f, "{usage:<15}  {does}"),
+            Private::Help { usage, does, width } => write!(f, "{usage:<width$}  {does}"),
             Private::Online(count) => write!(f, "{count} online:"),
             Private::Names(names) => write!(f, "  {names}"),
             Private::WhisperFrom { from, text } => write!(f, "[{from} to you] {text}"),
@@ -242,6 +309,11 @@ impl fmt::Display for Private<'_> {
             Private::NothingFound => write!(f, "nothing found"),
             Private::OutOfReach => write!(f, "notice: the room is out of reach; your lines wait, none is lost"),
             Private::BackInReach => write!(f, "notice: the room is back"),
+            Private::PasswordNeeded => write!(f, "this room has a password: say !password WORD, then your name"),
+            Private::Operator => write!(f, "you are an operator"),
+            Private::Muted(term) => write!(f, "notice: you are muted for {term}"),
+            Private::Unmuted => write!(f, "notice: you may speak again"),
+            Private::Ordered(what) => f.write_str(what),
             Private::TooFast => {
                 write!(f, "notice: you are sending too fast; your lines are delayed, none is lost")
             }
@@ -261,6 +333,18 @@ impl fmt::Display for Error<'_> {
             Error::BadName(reason) => write!(f, "bad name: {reason}"),
             Error::NameTaken(name) => write!(f, "the name {name} is taken"),
             Error::NameReserved(name) => write!(f, "the name {name} belongs to someone who is away"),
+            Error::PasswordFirst => write!(f, "say !password WORD first"),
+            Error::WrongPassword => write!(f, "wrong password"),
+            Error::PasswordInPlain => write!(f, "the password is taken over TLS only"),
+            Error::NoPassword => write!(f, "this room has no password; your first line is your name"),
+            Error::PasswordNotNow => write!(f, "you are in already"),
+            Error::NotHere => write!(f, "that does nothing here; !help lists what does"),
+            Error::ReasonTooLong(limit) => write!(f, "a reason has at most {limit} bytes"),
+            Error::TlsOnly => write!(f, "this room speaks TLS only"),
+            Error::Kicked(reason) => write!(f, "you were kicked ({reason})"),
+            Error::Banned { term, reason } => write!(f, "you are banned for {term} ({reason})"),
+            Error::NotAnOperator => write!(f, "only an operator may do that"),
+            Error::NoSuchBan(what) => write!(f, "no ban of {what}; !bans lists them"),
             Error::TooManyNames => write!(f, "too many bad names"),
             Error::NotA(server) => write!(f, "bad name: this is a chat, not {server}"),
             Error::BadSession => write!(f, "no such session; your first line is your name"),
@@ -281,10 +365,25 @@ impl fmt::Display for Error<'_> {
 }
 
 /// The lines that `!help` answers with, where there is a log that lasts or there is none.
-pub fn help(has_log: bool) -> impl Iterator<Item = Private<'static>> {
-    let listed = COMMANDS.iter().filter(move |spec| spec.is_for_people() && (has_log || !spec.needs_log));
-    let listed = listed.map(|spec| Private::Help { usage: spec.usage, does: spec.does });
-    listed.chain([Private::Help { usage: "!!TEXT", does: "says \"!TEXT\"" }])
+pub fn help(has_log: bool, is_operator: bool) -> impl Iterator<Item = Private<'static>> {
+    let listed = COMMANDS.iter().filter(move |spec| match spec.audience {
+        Audience::Everybody => true,
+        Audience::WithLog => has_log,
+        Audience::Operators => is_operator,
+        Audience::Nobody | Audience::Programs => false,
+    });
+    let width = if is_operator { "!ban NAME [TIME] [REASON]".len() } else { "!msg NAME TEXT".len() + 1 };
+    let listed = listed.map(move |spec| Private::Help { usage: spec.usage, does: spec.does, width });
+    listed.chain([Private::Help { usage: "!!TEXT", does: "says \"!TEXT\"", width }])
+}
+
+/// The lines that `!help` answers with at the terminal of a server.
+pub fn help_for_console() -> impl Iterator<Item = Private<'static>> {
+    help(false, true).filter(|line| {
+        let Private::Help { usage, .. } = line else { return false };
+        let spec = COMMANDS.iter().find(|spec| spec.usage == *usage);
+        spec.is_some_and(|spec| spec.audience == Audience::Operators || ["help", "who"].contains(&spec.words[0]))
+    })
 }
 
 #[cfg(test)]
@@ -301,6 +400,9 @@ mod tests {
             Public::LeftBecause("bob", CONNECTION_LOST),
             Public::LeftBecause("bob", READ_TOO_SLOWLY),
             Public::Renamed { old: "bob", new: "rob" },
+            Public::Kicked("bob", "too loud (again)"),
+            Public::Banned { name: "bob", term: "1h 30m", reason: "spam" },
+            Public::Notice("we close at ten"),
             Public::ShuttingDown,
         ] {
             assert_eq!(Public::parse(&notice.to_string()), Some(notice));
@@ -316,6 +418,9 @@ mod tests {
             "*** \tbob joined",
             "*** -bob joined",
             "*** bob left (or not)",
+            "*** bob was kicked",
+            "*** bob was kicked (why",
+            "*** bob was banned for (spam)",
             "*** bob is now",
             "*** bob is now rob too",
             "*** bob is now -rob",
@@ -341,6 +446,9 @@ mod tests {
             (Private::Past { time: "21:04", line: "bob: hi" }, "--- [21:04] bob: hi"),
             (Private::OutOfReach, "--- notice: the room is out of reach; your lines wait, none is lost"),
             (Private::BackInReach, "--- notice: the room is back"),
+            (Private::PasswordNeeded, "--- this room has a password: say !password WORD, then your name"),
+            (Private::Operator, "--- you are an operator"),
+            (Private::Muted("1h"), "--- notice: you are muted for 1h"),
             (Private::TooFast, "--- notice: you are sending too fast; your lines are delayed, none is lost"),
         ] {
             assert_eq!(notice.to_string(), line);
@@ -354,6 +462,13 @@ mod tests {
             (Error::NameReserved("bob"), "the name bob belongs to someone who is away"),
             (Error::ReadsTooSlowly("bob"), "bob reads too slowly; try again later"),
             (Error::ResumedElsewhere, "resumed elsewhere"),
+            (Error::PasswordFirst, "say !password WORD first"),
+            (Error::WrongPassword, "wrong password"),
+            (Error::PasswordInPlain, "the password is taken over TLS only"),
+            (Error::TlsOnly, "this room speaks TLS only"),
+            (Error::Kicked("spam"), "you were kicked (spam)"),
+            (Error::Banned { term: "1h", reason: "spam" }, "you are banned for 1h (spam)"),
+            (Error::NotAnOperator, "only an operator may do that"),
             (Error::LineTooLong(65536), "a line longer than 65536 bytes was dropped"),
             (Error::UnknownCommand("!x"), "unknown command !x; !help lists the commands, !!x says the text \"!x\""),
             (Error::ReadTooSlowly, "you read too slowly"),

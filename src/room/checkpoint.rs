@@ -5,19 +5,21 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Room;
+use super::bans::Bans;
 use super::entry::{FORMAT, Unreadable};
 use super::roster::{Person, PersonKey, Roster};
 use super::scrollback::Scrollback;
 
 /// All that entries have made of a room, but for what was said: the log keeps that by itself.
 #[derive(Serialize, Deserialize)]
-struct Checkpoint<P> {
+struct Checkpoint<P, B> {
     now: Duration,
     end: u64,
     seats: u64,
     people: P,
     /// Those who have gone and whose names are reserved.
     reserved: Vec<PersonKey>,
+    bans: B,
 }
 
 impl Room {
@@ -30,6 +32,7 @@ impl Room {
             seats: self.roster.seats(),
             people: self.roster.people().collect::<Vec<_>>(),
             reserved: self.roster.reserved(),
+            bans: &self.bans,
         };
         let mut bytes = vec![FORMAT];
         postcard::to_io(&checkpoint, &mut bytes).expect("a vector takes everything");
@@ -43,9 +46,10 @@ impl Room {
     /// Where it is not what [`Room::checkpoint`] returned.
     pub fn restore(checkpoint: &[u8], mut scrollback: Scrollback, said: &[u8]) -> Result<Room, Unreadable> {
         let bytes = checkpoint.strip_prefix(&[FORMAT]).ok_or(Unreadable)?;
-        let checkpoint: Checkpoint<Vec<(PersonKey, Person)>> = postcard::from_bytes(bytes).map_err(|_| Unreadable)?;
+        let checkpoint: Checkpoint<Vec<(PersonKey, Person)>, Bans> =
+            postcard::from_bytes(bytes).map_err(|_| Unreadable)?;
         scrollback.restore(checkpoint.end, said);
         let roster = Roster::restore(checkpoint.people, &checkpoint.reserved, checkpoint.seats).ok_or(Unreadable)?;
-        Ok(Room { scrollback, roster, now: checkpoint.now })
+        Ok(Room { scrollback, roster, bans: checkpoint.bans, now: checkpoint.now })
     }
 }

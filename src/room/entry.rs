@@ -63,6 +63,8 @@ pub enum Change<'a> {
     },
     /// The server stops.
     ShutDown,
+    /// Whoever sits at a server decides something.
+    Rule(#[serde(borrow)] Rule<'a>),
     /// The server was started anew: nobody is connected any more. Whoever has a session is away.
     StartAnew {
         /// Until then those with a session may come back, and the room is not told.
@@ -85,7 +87,8 @@ impl Change<'_> {
             Change::Act { act: Act::Say(text) | Act::Me(text) | Act::Leave(Farewell::Words(text)), .. } => {
                 LONGEST_NOTICE + text.len()
             }
-            Change::Act { act: Act::OpenSession(_) | Act::Heard | Act::Break { .. }, .. }
+            Change::Act { act: Act::Rule(rule), .. } | Change::Rule(rule) => LONGEST_NOTICE + rule.text().len(),
+            Change::Act { act: Act::OpenSession(_) | Act::Heard | Act::Break { .. } | Act::BecomeOperator, .. }
             | Change::StartAnew { .. }
             | Change::Forget { .. } => 0,
             _ => LONGEST_NOTICE,
@@ -106,6 +109,10 @@ pub enum Act<'a> {
     OpenSession(SessionId),
     /// Nothing that others see: the line was processed, and is counted.
     Heard,
+    /// Becomes an operator.
+    BecomeOperator,
+    /// Decides something as an operator.
+    Rule(Rule<'a>),
     /// Leaves, and ends the session.
     Leave(Farewell<'a>),
     /// The connection broke, and there is a session to come back to.
@@ -115,6 +122,59 @@ pub enum Act<'a> {
         /// Until when the name is reserved for the owner of the session, once the grace is over.
         reserved_until: Duration,
     },
+}
+
+/// What an operator decides.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Rule<'a> {
+    /// Someone is disconnected, and their session is over.
+    Kick {
+        /// Who.
+        name: Name,
+        /// Why.
+        reason: &'a str,
+    },
+    /// The same, and nobody may come from where they are.
+    Ban {
+        /// Who.
+        name: Name,
+        /// Where from, unless nobody is to be kept out.
+        place: Option<Place>,
+        /// For how long, in words.
+        term: &'a str,
+        /// Until when; [`FOR_GOOD`] is never reached.
+        until: Duration,
+        /// Why.
+        reason: &'a str,
+    },
+    /// A ban is lifted.
+    Unban {
+        /// Its number.
+        ban: u64,
+    },
+    /// Nothing that someone says is heard.
+    Mute {
+        /// Who.
+        name: Name,
+        /// Until when; [`FOR_GOOD`] is never reached, and zero is over at once.
+        until: Duration,
+    },
+    /// Everybody is told something.
+    Notice(&'a str),
+}
+
+/// The moment that is never reached.
+pub const FOR_GOOD: Duration = Duration::MAX;
+
+impl Rule<'_> {
+    /// The text that everybody reads of it, besides names and what the server itself says.
+    fn text(&self) -> &str {
+        match self {
+            Rule::Kick { reason, .. } | Rule::Ban { reason, .. } => reason,
+            Rule::Notice(text) => text,
+            Rule::Unban { .. } | Rule::Mute { .. } => "",
+        }
+    }
 }
 
 /// How someone leaves.
@@ -137,6 +197,16 @@ pub enum Outcome {
     NameReserved,
     /// There is no such session, or its name has gone to someone else.
     NoSuchSession,
+    /// Nobody may come from there.
+    Banned,
+    /// Nothing that this one says is heard until then.
+    Muted(Duration),
+    /// An operator has disconnected someone, who had this seat.
+    Expelled(Seat, Range<u64>),
+    /// An operator has muted someone, or let them speak again.
+    Silenced(Seat),
+    /// An operator has told everybody something.
+    Noticed(Range<u64>),
     /// Someone joined.
     Joined(Seat, Range<u64>),
     /// Someone is back.
@@ -166,7 +236,7 @@ pub enum Outcome {
 
 /// How entries are encoded: the first byte of everything that a log keeps. A server that finds a higher one was started
 /// on the log of a later version.
-pub const FORMAT: u8 = 1;
+pub const FORMAT: u8 = 2;
 
 /// Something in a log that this version cannot read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

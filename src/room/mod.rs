@@ -4,6 +4,7 @@
 //! same entries in the same order make the same room, byte for byte and position for position, wherever they are
 //! applied. What is local to one server, its connections and their limits, is the [lobby](crate::lobby)'s.
 
+pub mod bans;
 pub mod checkpoint;
 pub mod entry;
 pub mod people;
@@ -18,7 +19,8 @@ use std::time::Duration;
 
 use crate::protocol::name::Name;
 use crate::protocol::notice::{CONNECTION_LOST, Public};
-use entry::{Act, Change, Entry, Farewell, Outcome};
+use bans::{Ban, Bans};
+use entry::{Act, Change, Entry, Farewell, Outcome, Rule};
 use place::Place;
 use roster::{Claimed, Person, PersonKey, Presence, Roster, Seat};
 use scrollback::Scrollback;
@@ -29,6 +31,7 @@ use session::SessionId;
 pub struct Room {
     scrollback: Scrollback,
     roster: Roster,
+    bans: Bans,
     /// The latest time of all entries so far.
     now: Duration,
 }
@@ -45,7 +48,7 @@ impl Room {
     /// An empty room with an empty scrollback.
     #[must_use]
     pub fn with_scrollback(scrollback: Scrollback) -> Room {
-        Room { scrollback, roster: Roster::default(), now: Duration::ZERO }
+        Room { scrollback, roster: Roster::default(), bans: Bans::default(), now: Duration::ZERO }
     }
 
     /// The latest time of all entries so far.
@@ -80,6 +83,12 @@ impl Room {
         &self.roster
     }
 
+    /// Who may not come back.
+    #[must_use]
+    pub fn bans(&self) -> &Bans {
+        &self.bans
+    }
+
     /// Appends a line that was said before this room was opened.
     pub fn remember(&mut self, line: &[u8]) {
         self.scrollback.append(&[line]);
@@ -99,6 +108,7 @@ impl Room {
                 Outcome::Left(span)
             }
             Change::GiveUp { .. } => Outcome::Void,
+            Change::Rule(rule) => self.rule(rule),
             Change::ShutDown => Outcome::ShuttingDown(self.append(&Public::ShuttingDown)),
             Change::StartAnew { back_by, reserved_until } => self.start_anew(back_by, reserved_until),
             Change::Forget { before } => {
@@ -109,6 +119,9 @@ impl Room {
     }
 
     fn join(&mut self, name: Name, place: Place) -> Outcome {
+        if self.bans.on(place, self.now).is_some() {
+            return Outcome::Banned;
+        }
         match self.roster.claimed(&name, self.now) {
             Some((Claimed::Taken, _)) => Outcome::NameTaken,
             Some((Claimed::Reserved, _)) => Outcome::NameReserved,
@@ -120,6 +133,9 @@ impl Room {
     }
 
     fn resume(&mut self, session: &SessionId, place: Place) -> Outcome {
+        if self.bans.on(place, self.now).is_some() {
+            return Outcome::Banned;
+        }
         let Some(key) = self.roster.owner_of(session) else { return Outcome::NoSuchSession };
         let person = self.roster.person(key);
         let before = Seat { person: key, number: person.seat };
@@ -143,7 +159,10 @@ impl Room {
         if let Some(session) = &mut person.session {
             session.heard = session.heard.max(line);
         }
+        let (is_operator, muted_until) = (person.is_operator, person.muted_until);
+        let is_muted = muted_until > self.now;
         match act {
+            Act::Say(_) | Act::Me(_) | Act::Rename(_) if is_muted => Outcome::Muted(muted_until),
             Act::Say(text) => Outcome::Said(self.speak(seat.person, [b"", b": "], text)),
             Act::Me(text) => Outcome::Said(self.speak(seat.person, [b"* ", b" "], text)),
             Act::Rename(name) => self.rename(seat.person, &name),
@@ -153,11 +172,17 @@ impl Room {
                 Outcome::Done
             }
             Act::Heard => Outcome::Done,
+            Act::BecomeOperator => {
+                self.roster.make_operator(seat.person);
+                Outcome::Done
+            }
+            Act::Rule(rule) if is_operator => self.rule(rule),
+            Act::Rule(_) => Outcome::Void,
             Act::Leave(farewell) => {
                 let person = self.roster.remove(seat.person);
                 let name = person.name.as_str();
                 let span = match farewell {
-                    Farewell::Words("") => self.append(&Public::Left(name)),
+                    Farewell::Words(words) if words.is_empty() || is_muted => self.append(&Public::Left(name)),
                     Farewell::Words(words) => self.append(&Public::LeftSaying(name, words)),
                     Farewell::Reason(reason) => self.append(&Public::LeftBecause(name, reason)),
                 };
@@ -171,6 +196,37 @@ impl Room {
                 }
             }
         }
+    }
+
+    /// An operator decides something about someone, unless nobody is called that any more.
+    fn rule(&mut self, rule: Rule<'_>) -> Outcome {
+        match rule {
+            Rule::Kick { name, reason } => {
+                let Some(seat) = self.expel(&name) else { return Outcome::Void };
+                Outcome::Expelled(seat, self.append(&Public::Kicked(name.as_str(), reason)))
+            }
+            Rule::Ban { name, place, term, until, reason } => {
+                let Some(seat) = self.expel(&name) else { return Outcome::Void };
+                let ban = Ban { name: name.as_str().into(), place, until, reason: reason.into() };
+                self.bans.add(self.roster.next_seat(), ban, self.now);
+                Outcome::Expelled(seat, self.append(&Public::Banned { name: name.as_str(), term, reason }))
+            }
+            Rule::Unban { ban } if self.bans.lift(ban) => Outcome::Done,
+            Rule::Unban { .. } => Outcome::Void,
+            Rule::Mute { name, until } => {
+                let Some(person) = self.roster.called(&name) else { return Outcome::Void };
+                self.roster.mute(person, until);
+                Outcome::Silenced(Seat { person, number: self.roster.person(person).seat })
+            }
+            Rule::Notice(text) => Outcome::Noticed(self.append(&Public::Notice(text))),
+        }
+    }
+
+    /// Someone is here no longer, and cannot come back. Returns the seat that they had.
+    fn expel(&mut self, name: &Name) -> Option<Seat> {
+        let person = self.roster.called(name)?;
+        let number = self.roster.remove(person).seat;
+        Some(Seat { person, number })
     }
 
     /// Nobody is connected any more: those with a session are away, and the others have left.

@@ -1,5 +1,6 @@
 //! Where connections come from.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,15 @@ impl Place {
     }
 }
 
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match u32::try_from(self.0) {
+            Ok(address) => Ipv4Addr::from_bits(address).fmt(f),
+            Err(_) => write!(f, "{}/64", Ipv6Addr::from_bits(u128::from(self.0) << 64)),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -44,6 +54,8 @@ mod tests {
         assert_eq!(place("2001:db8:1:2::1"), place("2001:db8:1:2:ffff::9"));
         assert_ne!(place("2001:db8:1:2::1"), place("2001:db8:1:3::1"));
         assert_eq!((place("::1"), place("127.0.0.1")), (Place::LOCALHOST, Place::LOCALHOST));
+        assert_eq!(place("192.0.2.1").to_string(), "192.0.2.1");
+        assert_eq!(place("2001:db8:1:2::1").to_string(), "2001:db8:1:2::/64");
         assert!(place("127.1.2.3").is_loopback() && place("::1").is_loopback());
         assert!(!place("192.0.2.1").is_loopback() && !place("7f00::1").is_loopback());
     }

@@ -41,6 +41,10 @@ pub struct Person {
     pub presence: Presence,
     /// Their session, if they ever asked for one.
     pub session: Option<Box<Session>>,
+    /// Whether they are an operator.
+    pub is_operator: bool,
+    /// Until then, nothing that they say is heard.
+    pub muted_until: Duration,
 }
 
 /// Whether someone is in the room.
@@ -228,6 +232,22 @@ impl Roster {
         }
     }
 
+    /// Who is in the room under a name that looks like this one.
+    #[must_use]
+    pub fn called(&self, name: &Name) -> Option<PersonKey> {
+        self.names.get(name.look()).copied()
+    }
+
+    /// Makes someone an operator.
+    pub fn make_operator(&mut self, key: PersonKey) {
+        self.people[key].is_operator = true;
+    }
+
+    /// Lets nothing be heard that someone says until then.
+    pub fn mute(&mut self, key: PersonKey, until: Duration) {
+        self.people[key].muted_until = until;
+    }
+
     /// Why nobody but its present owner can have a name at the time `now`, and who that owner is; `None` if it is free.
     #[must_use]
     pub fn claimed(&self, name: &Name, now: Duration) -> Option<(Claimed, PersonKey)> {
@@ -245,7 +265,16 @@ impl Roster {
         let look = name.look().clone();
         self.reserved.remove(&look);
         let number = self.next_seat();
-        let person = Person { name, place, since, seat: number, presence: Presence::Here, session: None };
+        let person = Person {
+            name,
+            place,
+            since,
+            seat: number,
+            presence: Presence::Here,
+            session: None,
+            is_operator: false,
+            muted_until: Duration::ZERO,
+        };
         let person = self.people.insert(person);
         self.names.insert(look, person);
         self.places.entry(place).or_default().present += 1;
@@ -377,7 +406,8 @@ impl Roster {
         assert_eq!(self.sessions.len(), self.people.iter().filter(|(_, person)| person.session.is_some()).count());
     }
 
-    fn next_seat(&mut self) -> u64 {
+    /// A number that grows, for a seat, or for something that nobody sits on.
+    pub fn next_seat(&mut self) -> u64 {
         self.seats += 1;
         self.seats
     }

@@ -3,44 +3,13 @@
 use std::io::{self, IoSlice};
 use std::time::Duration;
 
+use super::transport::Socket;
 use crate::lobby::client::End;
 use crate::lobby::{ClientId, Lobby, Readiness};
 use crate::protocol::line::LineBuffer;
 
 /// How many slices one write has at most.
 const MAX_SLICES: usize = 16;
-
-/// What a connection needs of its socket, which must not block. Tests have sockets of their own.
-pub trait Socket {
-    /// Reads bytes that have arrived; returns 0 only at the end of input.
-    ///
-    /// # Errors
-    /// `WouldBlock` if nothing has arrived; any other error ends the connection.
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
-
-    /// Writes bytes; returns how many the socket took.
-    ///
-    /// # Errors
-    /// `WouldBlock` if it takes none now; any other error ends the connection.
-    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
-
-    /// Returns whether the network has taken everything that was written. If not, the socket becomes writable once it
-    /// has.
-    ///
-    /// # Errors
-    /// Where there is no peer any more.
-    fn is_sent(&mut self) -> io::Result<bool>;
-
-    /// Ends the writing side; what was written is still delivered.
-    ///
-    /// # Errors
-    /// Where there is no peer any more.
-    fn shut_down_writing(&mut self) -> io::Result<()>;
-
-    /// Makes closing the socket reset the connection, for a peer that has not been sent everything: a torn line must
-    /// not look like a last one.
-    fn abort(&mut self);
-}
 
 /// One connection.
 ///
@@ -52,6 +21,8 @@ pub struct Connection<S> {
     socket: S,
     /// What was read and has not been processed: at most one unfinished line, and whole lines that have to wait.
     input: LineBuffer,
+    /// Whether it is known how its bytes come, and it was greeted.
+    pub(super) is_greeted: bool,
     /// Whether it is on the list of connections to be read.
     pub(super) queued: bool,
     readable: bool,
@@ -92,6 +63,7 @@ impl<S: Socket> Connection<S> {
         Connection {
             socket,
             input: LineBuffer::default(),
+            is_greeted: false,
             queued: true,
             readable: true,
             writable: true,
@@ -128,10 +100,33 @@ impl<S: Socket> Connection<S> {
         }
     }
 
-    /// Reads and processes what has arrived, as far as the lobby takes it. Reads at most as much as fits into
-    /// `scratch`: that is the budget of one connection in one turn.
-    pub fn read(&mut self, id: ClientId, lobby: &mut Lobby, scratch: &mut [u8], now: Duration) -> Reading {
-        let mut budget = scratch.len();
+    /// Greets the peer, if it is known how its bytes come and it has not been greeted.
+    pub fn greet(&mut self, id: ClientId, lobby: &mut Lobby, now: Duration) {
+        if !self.is_greeted
+            && let Some(link) = self.socket.link()
+        {
+            self.is_greeted = true;
+            lobby.greet(id, link, now);
+        }
+    }
+
+    /// The peer has said nothing for a while, and waits to be greeted.
+    pub fn assume_plain(&mut self) {
+        self.socket.assume_plain();
+        self.readable = true;
+    }
+
+    /// Reads and processes what has arrived, as far as the lobby takes it. What one connection may read in one turn is
+    /// limited by `budget`, in bytes; and what all of them may do that costs far more, by the `costly` steps that are
+    /// left.
+    pub fn read(
+        &mut self,
+        id: ClientId,
+        lobby: &mut Lobby,
+        (scratch, mut budget): (&mut [u8], usize),
+        costly: &mut usize,
+        now: Duration,
+    ) -> Reading {
         let mut left = Reading::Waiting;
         loop {
             match self.readiness(id, lobby, now) {
@@ -165,19 +160,28 @@ impl<S: Socket> Connection<S> {
             if budget == 0 {
                 return left;
             }
-            match self.socket.read(&mut scratch[..budget]) {
+            if self.socket.is_costly() {
+                match costly.checked_sub(1) {
+                    Some(rest) => *costly = rest,
+                    None => return Reading::Waiting,
+                }
+            }
+            let outcome = self.socket.read(&mut scratch[..budget.max(self.socket.least_buffer())]);
+            self.greet(id, lobby, now);
+            match outcome {
                 Ok(0) => {
                     self.readable = false;
                     self.end = Some(if self.broken { End::Lost } else { End::Closed });
                 }
                 Ok(count) => {
-                    budget -= count;
+                    budget = budget.saturating_sub(count);
                     // Input after the end is dropped; but it has to be read, or closing would reset the connection.
                     if !lobby.is_closing(id) {
                         self.process(id, &scratch[..count], lobby, now);
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // However often that happens, others get their turn.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => budget /= 2,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable = false,
                 Err(_) => {
                     self.readable = false;
@@ -192,13 +196,23 @@ impl<S: Socket> Connection<S> {
 
     /// Writes until everything is written or the socket takes no more.
     pub fn write(&mut self, id: ClientId, lobby: &mut Lobby, now: Duration) {
-        while self.writable && lobby.is_pending(id) {
-            match self.write_some(id, lobby) {
-                Ok(count) => lobby.take(id, count, now),
+        while self.writable {
+            let is_pending = self.is_greeted && lobby.is_pending(id);
+            let outcome = if is_pending {
+                self.write_some(id, lobby).map(|count| lobby.take(id, count, now))
+            } else if self.socket.is_behind() {
+                self.socket.flush()
+            } else {
+                return;
+            };
+            match outcome {
+                Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.writable = false;
-                    lobby.block(id, now);
+                    if is_pending {
+                        lobby.block(id, now);
+                    }
                 }
                 Err(_) => {
                     // What the peer sent before can still be read.
@@ -209,6 +223,12 @@ impl<S: Socket> Connection<S> {
                 }
             }
         }
+    }
+
+    /// Whether the socket has taken bytes that it has not passed on yet.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.socket.is_behind()
     }
 
     /// Whether there may be input, or the end of it, to be read.

@@ -98,13 +98,15 @@ impl Console {
                 self.print_notice('+', log, span, format_args!("{} ({online} online)", from(*id)));
             }
             Event::Left(span, online) => self.print_notice('-', log, span, format_args!(" ({online} online)")),
-            Event::Renamed(span) => self.print_notice('~', log, span, format_args!("")),
+            Event::Told(span) => self.print_notice('~', log, span, format_args!("")),
             Event::Broke(name) => {
                 self.print(Verbosity::Comings, '-', format_args!("{name} has lost the connection; the name is kept"));
             }
             Event::Returned(id, name) => {
                 self.print(Verbosity::Comings, '+', format_args!("{name} is back{}", from(*id)));
             }
+            Event::Ruled(what) => self.print(Verbosity::Comings, 'O', format_args!("{what}")),
+            Event::Answer(line) => self.print(Verbosity::Trouble, ' ', format_args!("{line}")),
             Event::Refused(id, why) => {
                 self.print(Verbosity::Comings, '-', format_args!("refused{}: {why}", from(*id)));
             }

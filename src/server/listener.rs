@@ -1,16 +1,15 @@
 //! Accepting, and what to do when that fails.
 
-use std::io::{self, IoSlice, Read, Write};
-use std::net::{Shutdown, SocketAddr};
-use std::rc::Rc;
+use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context;
-use mio::net::{TcpListener, TcpStream};
+use mio::net::TcpListener;
 use mio::{Interest, Registry, Token};
-use socket2::{Domain, Protocol, SockRef, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, SockRef, Type};
 
-use super::connection::Socket;
+use super::transport::plain::{Peer, tune};
 use crate::address::ListenAddress;
 
 /// How many connections may wait to be accepted; the kernel may allow fewer.
@@ -18,21 +17,6 @@ const BACKLOG: i32 = 4096;
 /// How long accepting pauses after it has failed, for example because descriptors ran out. No event tells when some are
 /// free.
 const PAUSE: Duration = Duration::from_millis(100);
-/// How many unsent bytes a socket holds. The kernel's default is megabytes.
-const UNSENT: u32 = 128 * 1024;
-/// How long a reader that is disconnected after the stall timeout may take to read its last line.
-const FAREWELL: Duration = Duration::from_secs(5);
-/// The longest time for which the kernel waits for an acknowledgement: it counts milliseconds in 31 bits.
-const MAX_USER_TIMEOUT: Duration = Duration::from_secs(24 * 24 * 60 * 60);
-/// The events of a connection.
-const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
-/// A silent peer is probed after this time...
-const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
-/// ...then once in this time...
-const KEEPALIVE_EVERY: Duration = Duration::from_secs(10);
-/// ...and this many times.
-const KEEPALIVE_PROBES: u32 = 3;
-
 /// The listening socket.
 #[derive(Debug)]
 pub struct Listener {
@@ -54,17 +38,6 @@ pub fn reachable_at(address: SocketAddr) -> Vec<SocketAddr> {
     let outside = interfaces.iter().filter(|interface| !interface.is_loopback() && !interface.is_link_local());
     let addresses = outside.map(if_addrs::Interface::ip).filter(|ip| ip.is_ipv4() || address.is_ipv6());
     addresses.map(|ip| SocketAddr::new(ip, address.port())).collect()
-}
-
-/// The socket of a connection.
-#[derive(Debug)]
-pub struct Peer {
-    socket: TcpStream,
-    address: SocketAddr,
-    /// Where its events come from, and with which token.
-    events: Option<(Rc<Registry>, Token)>,
-    /// Whether it was set to become writable once everything is sent.
-    awaits_sent: bool,
 }
 
 impl Listener {
@@ -123,7 +96,7 @@ impl Listener {
             match self.socket.accept() {
                 Ok((socket, address)) => {
                     self.paused_until = None;
-                    return Ok(Some(Peer { socket, address, events: None, awaits_sent: false }));
+                    return Ok(Some(Peer::new(socket, address)));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.ready = false;
@@ -139,86 +112,6 @@ impl Listener {
             }
         }
     }
-}
-
-impl Peer {
-    /// Who is at the other end.
-    #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// Registers it for events, with a token.
-    ///
-    /// # Errors
-    /// If the system refuses; the peer is returned, too.
-    pub fn register(mut self, registry: &Rc<Registry>, token: Token) -> Result<Peer, (Peer, io::Error)> {
-        match registry.register(&mut self.socket, token, INTEREST) {
-            Ok(()) => Ok(Peer { events: Some((Rc::clone(registry), token)), ..self }),
-            Err(error) => Err((self, error)),
-        }
-    }
-}
-
-impl Socket for Peer {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.socket.read(buffer)
-    }
-
-    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        match slices {
-            // Nearly always; and a plain write is cheaper in the kernel.
-            [slice] => self.socket.write(slice),
-            _ => self.socket.write_vectored(slices),
-        }
-    }
-
-    /// On Linux a socket can be told to become writable only when nothing is left to be sent. Elsewhere the linger time
-    /// has to suffice.
-    fn is_sent(&mut self) -> io::Result<bool> {
-        #[cfg(target_os = "linux")]
-        if let Some((registry, token)) = &self.events
-            && !std::mem::replace(&mut self.awaits_sent, true)
-        {
-            SockRef::from(&self.socket).set_tcp_notsent_lowat(1)?;
-            // So that there is an event even if everything is sent already.
-            registry.reregister(&mut self.socket, *token, INTEREST)?;
-            return Ok(false);
-        }
-        Ok(true)
-    }
-
-    fn shut_down_writing(&mut self) -> io::Result<()> {
-        self.socket.shutdown(Shutdown::Write)
-    }
-
-    fn abort(&mut self) {
-        // If the system refuses, the connection ends in order instead.
-        let _ = SockRef::from(&self.socket).set_linger(Some(Duration::ZERO));
-    }
-}
-
-/// Sets the options of a connection. On Linux accepted sockets inherit them from the listening socket.
-///
-/// # Errors
-/// Where the system refuses.
-pub fn tune(socket: &SockRef<'_>, stall_timeout: Duration) -> io::Result<()> {
-    // There is at most one write a turn, so nothing is gained by waiting for more.
-    socket.set_tcp_nodelay(true)?;
-    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_EVERY);
-    #[cfg(not(windows))]
-    let keepalive = keepalive.with_retries(KEEPALIVE_PROBES);
-    socket.set_tcp_keepalive(&keepalive)?;
-    #[cfg(target_os = "linux")]
-    {
-        // Data that is unacknowledged for this long ends the connection; with keepalive on, so does silence for this
-        // long. If something is sent just before a silent peer would have been probed, both times add up.
-        socket.set_tcp_user_timeout(Some((stall_timeout + FAREWELL).min(MAX_USER_TIMEOUT)))?;
-        socket.set_tcp_notsent_lowat(UNSENT)?;
-    }
-    #[cfg(not(target_os = "linux"))]
-    let _ = stall_timeout;
-    Ok(())
 }
 
 fn open(address: SocketAddr, stall_timeout: Duration) -> io::Result<TcpListener> {
@@ -241,30 +134,4 @@ fn open(address: SocketAddr, stall_timeout: Duration) -> io::Result<TcpListener>
 fn is_passing(kind: io::ErrorKind) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
     matches!(kind, Interrupted | ConnectionAborted | ConnectionReset)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// On Linux a connection inherits the options of the socket on which it was accepted.
-    #[test]
-    #[cfg(target_os = "linux")]
-    fn connections_inherit_what_is_set() {
-        let mut listener = Listener::bind(&"127.0.0.1:0".parse().unwrap(), Duration::from_secs(30)).unwrap();
-        let _client = std::net::TcpStream::connect(listener.local_address().unwrap()).unwrap();
-        let peer = loop {
-            listener.note();
-            if let Some(peer) = listener.accept(Duration::ZERO).unwrap() {
-                break peer;
-            }
-        };
-        let socket = SockRef::from(&peer.socket);
-        assert!(socket.tcp_nodelay().unwrap() && socket.keepalive().unwrap());
-        assert_eq!(socket.tcp_keepalive_time().unwrap(), KEEPALIVE_AFTER);
-        assert_eq!(socket.tcp_keepalive_interval().unwrap(), KEEPALIVE_EVERY);
-        assert_eq!(socket.tcp_keepalive_retries().unwrap(), KEEPALIVE_PROBES);
-        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(35)));
-        assert_eq!(socket.tcp_notsent_lowat().unwrap(), UNSENT);
-    }
 }

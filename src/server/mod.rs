@@ -12,11 +12,16 @@ mod listener;
 pub mod reactor;
 mod signals;
 pub mod slots;
+mod terminal;
 mod transcript;
+pub mod transport;
 
+use std::fs;
 use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -24,23 +29,28 @@ use anyhow::{Context, ensure};
 use bytesize::ByteSize;
 use mio::{Events, Poll, Registry, Token, Waker};
 
-use crate::cli::{LogPlace, ServerArgs, WrongUsage};
+use crate::cli::{LogPlace, ServerArgs, TlsMode, WrongUsage};
 use crate::lobby::Lobby;
 use crate::lobby::access::AccessLimits;
 use crate::lobby::limits::{Limits, MAX_TURNED_AWAY};
 use crate::lobby::rate_limit::Rate;
+use crate::lobby::secret::{Keys, Secret};
 use crate::room::place::Place;
 use clock::Clock;
 use console::Console;
 use journal::Journal;
-use listener::{Listener, Peer};
+use listener::Listener;
 use reactor::Reactor;
 use signals::{Request, Signals, survive_file_size_limit};
+use terminal::Terminal;
 use transcript::Transcript;
+use transport::plain::Peer;
+use transport::{Terms, Transport, certificate};
 
 const LISTENER: Token = Token(usize::MAX);
 const SIGNALS: Token = Token(usize::MAX - 1);
-const JOURNAL: Token = Token(usize::MAX - 2);
+/// Another thread has something for the loop: the log, or the terminal.
+const WAKE: Token = Token(usize::MAX - 2);
 
 /// The most that one connection is read in one turn, in bytes.
 const READ_BUDGET: usize = 64 * 1024;
@@ -77,8 +87,12 @@ struct Server {
     /// `None` once the server is stopping.
     listener: Option<Listener>,
     registry: Rc<Registry>,
-    reactor: Reactor<Peer>,
+    reactor: Reactor<Transport<Peer>>,
+    /// The terms for TLS, and where the certificate is from, if it is spoken.
+    tls: Option<(Rc<Terms>, certificate::Files)>,
     console: Console,
+    /// Where the operator types, if there is a terminal.
+    terminal: Option<Terminal>,
     transcript: Option<Transcript>,
     /// The room's log, if it is not in memory.
     journal: Option<Journal>,
@@ -96,6 +110,9 @@ impl Server {
         let clients = descriptors_for(args.max_clients as usize, &mut console);
         let limits = limits(args, clients)?;
         let poll = Poll::new().context("cannot wait for events")?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKE).context("cannot wait for other threads")?);
+        let wake = move || waker.wake().expect("a waker needs no memory and no descriptor");
+        let terminal = Terminal::open(wake.clone()).context("cannot read from the terminal")?;
         let (mut lobby, journal, clock) = match &args.log {
             LogPlace::Memory => {
                 let lobby = Lobby::new(limits, Box::new(random)).ok();
@@ -103,8 +120,6 @@ impl Server {
                 (lobby.with_context(no_memory)?, None, Clock::new(Duration::ZERO))
             }
             LogPlace::File(path) => {
-                let waker = Waker::new(poll.registry(), JOURNAL).context("cannot wait for the log")?;
-                let wake = move || waker.wake().expect("a waker needs no memory and no descriptor");
                 let (journal, lobby, clock) = Journal::open(path, args.keep, limits, Box::new(random), wake)?;
                 (lobby, Some(journal), clock)
             }
@@ -116,6 +131,12 @@ impl Server {
             transcript.with_context(|| format!("cannot open the transcript {}", path.display()))
         });
         let transcript = transcript.transpose()?;
+        let tls = (args.tls != TlsMode::Off).then(|| certificate_files(args)).transpose()?;
+        let tls = tls.map(|files| {
+            let (config, fingerprint) = files.load()?;
+            anyhow::Ok((Terms::new(config), files, fingerprint))
+        });
+        let tls = tls.transpose()?;
         let mut listener = Listener::bind(&args.listen, args.stall_timeout)?;
         listener.register(poll.registry(), LISTENER).context("cannot wait for connections")?;
         let signals = Signals::register(poll.registry(), SIGNALS).context("cannot wait for signals")?;
@@ -126,6 +147,17 @@ impl Server {
         if !reachable.is_empty() {
             console.status(format_args!("others reach it at {}", reachable.join(", ")));
         }
+        if let Some((_, _, fingerprint)) = &tls {
+            console.status(format_args!("its key is {fingerprint}"));
+        }
+        if !address.ip().to_canonical().is_loopback() {
+            if args.tls == TlsMode::Off {
+                console.status(format_args!("whoever is on the way can read what is said; --tls offered changes that"));
+            }
+            if args.password_file.is_none() {
+                console.status(format_args!("whoever reaches it can come in; --password-file changes that"));
+            }
+        }
         Ok(Server {
             poll,
             // As many as there can be, so that one poll returns every event: deadlines rely on it.
@@ -134,7 +166,9 @@ impl Server {
             listener: Some(listener),
             registry,
             reactor: Reactor::new(lobby, READ_BUDGET, args.gather, args.stall_timeout),
+            tls: tls.map(|(terms, files, _)| (terms, files)),
             console,
+            terminal,
             transcript,
             journal,
             clock,
@@ -153,6 +187,7 @@ impl Server {
             journal.apply(&mut self.reactor.lobby, now)?;
         }
         self.accept(now);
+        self.obey(now);
         self.reactor.turn(looked_at, now);
         self.report(now);
         if let Some(journal) = &mut self.journal {
@@ -195,7 +230,7 @@ impl Server {
         for event in &self.events {
             match event.token() {
                 // It was only to wake the loop.
-                JOURNAL => {}
+                WAKE => {}
                 LISTENER => self.listener.iter_mut().for_each(Listener::note),
                 SIGNALS => {
                     for request in self.signals.requests() {
@@ -203,7 +238,10 @@ impl Server {
                             Request::Stop => stops += 1,
                             Request::HangUp if self.stop_at.is_none() => stops = stops.max(1),
                             Request::HangUp => {}
-                            Request::Reopen => self.transcript.iter_mut().for_each(Transcript::reopen),
+                            Request::Reload => {
+                                self.transcript.iter_mut().for_each(Transcript::reopen);
+                                reload(self.tls.as_ref(), &mut self.console);
+                            }
                         }
                     }
                 }
@@ -233,13 +271,25 @@ impl Server {
         self.console.status(format_args!("shutting down; {} connections to end", self.reactor.len()));
     }
 
+    /// Does what is typed at the terminal.
+    fn obey(&mut self, now: Duration) {
+        let lobby = &mut self.reactor.lobby;
+        while lobby.has_room_for_console()
+            && let Some(line) = self.terminal.as_mut().and_then(Terminal::next)
+        {
+            lobby.handle_console(&line, now);
+        }
+    }
+
     fn accept(&mut self, now: Duration) {
         let Some(listener) = &mut self.listener else { return };
         for _ in 0..ACCEPT_BUDGET {
             match listener.accept(now) {
                 Ok(Some(peer)) => {
                     let (place, registry) = (Place::of(peer.address().ip()), &self.registry);
-                    if let Err((peer, error)) = self.reactor.admit(place, now, |token| peer.register(registry, token)) {
+                    let terms = self.tls.as_ref().map(|(terms, _)| terms);
+                    let open = |token| Ok(Transport::new(peer.register(registry, token)?, terms));
+                    if let Err((peer, error)) = self.reactor.admit(place, now, open) {
                         self.console.trouble(format_args!("cannot take in {}: {error}", peer.address()));
                     }
                 }
@@ -256,7 +306,9 @@ impl Server {
     fn report(&mut self, now: Duration) {
         let lobby = &self.reactor.lobby;
         for event in lobby.events() {
-            self.console.event(event, lobby.room().scrollback(), |id| self.reactor.socket(id).map(Peer::address));
+            self.console.event(event, lobby.room().scrollback(), |id| {
+                self.reactor.socket(id).map(|socket| socket.inner().address())
+            });
         }
         if let Some(transcript) = &mut self.transcript {
             transcript.flush(self.reactor.lobby.room().scrollback(), now, &mut self.console);
@@ -318,6 +370,32 @@ fn descriptors_for(wanted: usize, console: &mut Console) -> usize {
     wanted
 }
 
+/// Where the certificate is from.
+fn certificate_files(args: &ServerArgs) -> anyhow::Result<certificate::Files> {
+    match (&args.tls_cert, &args.tls_key) {
+        (Some(certificate), Some(key)) => Ok(certificate::Files { certificate: certificate.clone(), key: key.clone() }),
+        _ => certificate::Files::of_this_server(),
+    }
+}
+
+/// Loads the certificate anew. If it cannot be used, the old one stays.
+fn reload(tls: Option<&(Rc<Terms>, certificate::Files)>, console: &mut Console) {
+    let Some((terms, files)) = tls else { return };
+    match files.load() {
+        Ok((config, fingerprint)) => {
+            terms.replace(config);
+            console.status(format_args!("loaded the certificate anew; its key is {fingerprint}"));
+        }
+        Err(error) => console.trouble(format_args!("the old certificate stays: {error:#}")),
+    }
+}
+
+/// The password in a file.
+fn secret(path: &Path) -> anyhow::Result<Secret> {
+    let text = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Secret::from_file(&text).with_context(|| format!("there is no password in the first line of {}", path.display()))
+}
+
 fn limits(args: &ServerArgs, clients: usize) -> anyhow::Result<Limits> {
     let limits = Limits {
         scrollback: usize::try_from(args.scrollback.as_u64()).unwrap_or(usize::MAX),
@@ -332,6 +410,11 @@ fn limits(args: &ServerArgs, clients: usize) -> anyhow::Result<Limits> {
             clients,
             per_place: args.max_per_ip.map_or(DEFAULT_PER_PLACE, |limit| limit as usize),
             count_loopback: args.max_per_ip.is_some(),
+        },
+        keys: Keys {
+            password: args.password_file.as_deref().map(secret).transpose()?,
+            operator_password: args.operator_password_file.as_deref().map(secret).transpose()?,
+            is_tls_required: args.tls == TlsMode::Required,
         },
     };
     let least = limits.smallest_scrollback();

@@ -5,14 +5,22 @@ use std::time::Duration;
 
 use mio::Token;
 
-use super::connection::{Connection, Ending, Reading, Socket};
+use super::connection::{Connection, Ending, Reading};
 use super::slots::{self, Slots};
+use super::transport::Socket;
+use super::transport::tls::RECORD;
 use crate::lobby::access::Entrance;
 use crate::lobby::{ClientId, Lobby, Readiness};
 use crate::room::place::Place;
 
 /// How long a peer may take to close its side once everything was sent to it.
 pub const LINGER: Duration = Duration::from_secs(1);
+
+/// How long a peer that has said nothing is not greeted, where it might speak TLS.
+pub const SILENCE: Duration = Duration::from_millis(200);
+
+/// How many steps of handshakes are taken in one turn: each costs as much as sending to twenty people.
+const COSTLY_STEPS: usize = 64;
 
 /// The pause between two waves, for each reader: eight times what a wave costs.
 const PAUSE_PER_READER: Duration = Duration::from_micros(40);
@@ -32,6 +40,12 @@ pub struct Reactor<S> {
     connections: Slots<Connection<S>>,
     /// The buffer into which every socket is read.
     scratch: Vec<u8>,
+    /// How much of one connection is read in one turn, in bytes.
+    read_budget: usize,
+    /// Connections of which it may not be known how their bytes come, with the moments at which they are taken for plain
+    /// ones, in the order of these; and then with those at which they have to have come to an end of their handshake.
+    silent: VecDeque<(Duration, Token)>,
+    unopened: VecDeque<(Duration, Token)>,
     /// Connections that may have something to be read or processed.
     to_read: VecDeque<Token>,
     /// Connections that may have something to be written, apart from public lines.
@@ -62,7 +76,10 @@ impl<S: Socket> Reactor<S> {
         Reactor {
             lobby,
             connections: Slots::default(),
-            scratch: vec![0; read_budget],
+            scratch: vec![0; read_budget.max(RECORD)],
+            read_budget,
+            silent: VecDeque::new(),
+            unopened: VecDeque::new(),
             to_read: VecDeque::new(),
             to_write: Vec::new(),
             flushed: end,
@@ -86,12 +103,18 @@ impl<S: Socket> Reactor<S> {
         now: Duration,
         open: impl FnOnce(Token) -> Result<S, E>,
     ) -> Result<Option<Token>, E> {
-        let entrance = self.lobby.entrance(place);
+        let entrance = self.lobby.entrance(place, now);
         if entrance == Entrance::Shut {
             return Ok(None);
         }
         let token = self.connections.try_insert(|token| open(token).map(Connection::new))?;
         self.lobby.enter(client(token), place, entrance, now);
+        let connection = self.connections.get_mut(token).expect("it was just inserted");
+        connection.greet(client(token), &mut self.lobby, now);
+        if !connection.is_greeted {
+            self.silent.push_back((now + SILENCE, token));
+            self.unopened.push_back((now + self.lobby.login_timeout(), token));
+        }
         self.to_read.push_back(token);
         Ok(Some(token))
     }
@@ -112,6 +135,7 @@ impl<S: Socket> Reactor<S> {
     /// whatever a peer did before it has been seen, so nobody is disconnected although their input was waiting.
     pub fn turn(&mut self, looked_at: Duration, now: Duration) {
         self.read(now);
+        self.greet_silent(looked_at, now);
         self.flush(now);
         self.lobby.end_turn(looked_at);
     }
@@ -127,9 +151,15 @@ impl<S: Socket> Reactor<S> {
             }
         });
         let unread = unread.min();
+        for list in [&mut self.silent, &mut self.unopened] {
+            let connections = &mut self.connections;
+            let is_unopened = |connection: &mut Connection<S>| !connection.is_greeted;
+            while list.pop_front_if(|&mut (_, token)| !connections.get_mut(token).is_some_and(is_unopened)).is_some() {}
+        }
         let wave = (self.flushed < self.lobby.room().scrollback().end()).then_some(self.next_wave);
         let first = |list: &VecDeque<(Duration, Token)>| list.front().map(|&(at, _)| at);
-        [unread, wave, first(&self.sending), first(&self.lingering), self.lobby.wake_at()].into_iter().flatten().min()
+        let ends = [&self.silent, &self.unopened, &self.sending, &self.lingering].map(first);
+        [unread, wave, self.lobby.wake_at()].into_iter().chain(ends).flatten().min()
     }
 
     /// Frees the slots of connections that have ended, and hands their sockets over. It is done here and nowhere else,
@@ -184,19 +214,47 @@ impl<S: Socket> Reactor<S> {
     /// every time.
     fn read(&mut self, now: Duration) {
         let mut waiting = Vec::new();
+        let mut costly = COSTLY_STEPS;
         for _ in 0..self.to_read.len() {
             let Some(token) = self.to_read.pop_front() else { break };
             let Some(connection) = self.connections.get_mut(token) else { continue };
-            match connection.read(client(token), &mut self.lobby, &mut self.scratch, now) {
+            let room = (&mut self.scratch[..], self.read_budget);
+            match connection.read(client(token), &mut self.lobby, room, &mut costly, now) {
                 Reading::Unread => self.to_read.push_back(token),
                 Reading::Waiting => waiting.push(token),
                 Reading::Drained => connection.queued = false,
             }
-            if connection.ending != Ending::No && connection.is_over() {
+            if connection.is_over() && (connection.ending != Ending::No || !connection.is_greeted) {
                 self.over.push(token);
+            }
+            // A handshake has steps of its own.
+            if connection.is_behind() {
+                self.to_write.push(token);
             }
         }
         waiting.into_iter().rev().for_each(|token| self.to_read.push_front(token));
+    }
+
+    /// Greets those who wait for it, and gives up those who do not come to an end of their handshake.
+    fn greet_silent(&mut self, looked_at: Duration, now: Duration) {
+        while let Some((_, token)) = self.silent.pop_front_if(|&mut (at, _)| at <= looked_at) {
+            if let Some(connection) = self.connections.get_mut(token)
+                && !connection.is_greeted
+            {
+                connection.assume_plain();
+                connection.greet(client(token), &mut self.lobby, now);
+                self.queue(token);
+            }
+        }
+        while let Some((_, token)) = self.unopened.pop_front_if(|&mut (at, _)| at <= looked_at) {
+            if let Some(connection) = self.connections.get_mut(token)
+                && !connection.is_greeted
+            {
+                connection.abort();
+                self.lobby.lose(client(token));
+                self.over.push(token);
+            }
+        }
     }
 
     /// Writes to every connection once if there are new public lines and it is time for the next wave. Otherwise it
@@ -246,7 +304,7 @@ impl<S: Socket> Reactor<S> {
         let id = client(token);
         connection.write(id, &mut self.lobby, now);
         let is_next = match connection.ending {
-            Ending::No => self.lobby.is_done(id),
+            Ending::No => connection.is_greeted && self.lobby.is_done(id),
             Ending::Sending => connection.is_writable(),
             Ending::Finished => false,
         };

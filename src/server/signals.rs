@@ -12,8 +12,9 @@ pub enum Request {
     Stop,
     /// Stop, because the terminal was closed. This may come several times: the kernel and the shell both send it.
     HangUp,
-    /// Open the transcript again, because the file was moved away: SIGHUP to a server without a terminal.
-    Reopen,
+    /// Open the transcript again, because the file was moved away, and load the certificate anew: SIGHUP to a server
+    /// without a terminal.
+    Reload,
 }
 
 #[cfg(unix)]
@@ -51,7 +52,7 @@ mod unix {
         pub fn register(registry: &Registry, token: Token) -> io::Result<Signals> {
             let mut pending = signal_hook_mio::v1_0::Signals::new([SIGINT, SIGTERM, SIGHUP])?;
             registry.register(&mut pending, token, Interest::READABLE)?;
-            let hang_up = if io::stdin().is_terminal() { Request::HangUp } else { Request::Reopen };
+            let hang_up = if io::stdin().is_terminal() { Request::HangUp } else { Request::Reload };
             Ok(Signals { pending, hang_up })
         }
 

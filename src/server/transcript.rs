@@ -338,6 +338,7 @@ mod tests {
         use crate::lobby::access::AccessLimits;
         use crate::lobby::limits::Limits;
         use crate::lobby::rate_limit::Rate;
+        use crate::lobby::secret::Keys;
 
         let limits = Limits {
             scrollback: 8 * 1024 * 1024,
@@ -349,6 +350,7 @@ mod tests {
             grace: STANDSTILL,
             reserve: STANDSTILL,
             access: AccessLimits { clients: 1, per_place: 1, count_loopback: false },
+            keys: Keys::default(),
         };
         let mut lobby = Lobby::new(limits, Box::new(|| 0)).unwrap();
         let folder = tempfile::tempdir().unwrap();

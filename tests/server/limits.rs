@@ -974,5 +974,5 @@ fn assert_let_go(reader: &mut Peer, log: &[u8]) {
 }
 
 fn help() -> impl Iterator<Item = String> {
-    gotcp::protocol::notice::help(false).map(|line| line.to_string())
+    gotcp::protocol::notice::help(false, false).map(|line| line.to_string())
 }

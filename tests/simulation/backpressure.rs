@@ -9,6 +9,7 @@ use gotcp::lobby::Lobby;
 use gotcp::lobby::access::AccessLimits;
 use gotcp::lobby::limits::Limits;
 use gotcp::lobby::rate_limit::Rate;
+use gotcp::lobby::secret::Keys;
 use gotcp::room::place::Place;
 use gotcp::server::reactor::Reactor;
 use mio::Token;
@@ -153,6 +154,7 @@ impl Bench {
             grace: Duration::from_secs(30),
             reserve: Duration::from_secs(30),
             access: AccessLimits { clients: 30, per_place: 30, count_loopback: false },
+            keys: Keys::default(),
         };
         let lobby = Lobby::new(limits, Box::new(|| 0)).expect("memory");
         Bench { reactor: Reactor::new(lobby, 64 * 1024, Duration::ZERO, STALL), people: vec![], now: STEP }

@@ -20,6 +20,7 @@ use fastrand::Rng;
 use gotcp::lobby::access::AccessLimits;
 use gotcp::lobby::limits::Limits;
 use gotcp::lobby::rate_limit::Rate;
+use gotcp::lobby::secret::Keys;
 use gotcp::lobby::{ClientId, Lobby};
 use gotcp::room::place::Place;
 use gotcp::server::reactor::Reactor;
@@ -185,6 +186,7 @@ impl World {
                 // Then all of them share the limit of one place.
                 count_loopback: rng.bool(),
             },
+            keys: Keys::default(),
         };
         limits.scrollback = limits.smallest_scrollback() << rng.u32(0..2);
         let read_budget = 1 << rng.usize(2..9);

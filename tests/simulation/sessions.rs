@@ -19,6 +19,7 @@ use gotcp::client::session::{News, Phase, Session};
 use gotcp::lobby::access::AccessLimits;
 use gotcp::lobby::limits::Limits;
 use gotcp::lobby::rate_limit::Rate;
+use gotcp::lobby::secret::Keys;
 use gotcp::lobby::{Lobby, Random};
 use gotcp::protocol::line::{Line, LineBuffer};
 use gotcp::protocol::name::Name;
@@ -219,6 +220,7 @@ impl World {
             grace: millis(rng.u64(0..5000)),
             reserve: millis(rng.u64(0..20_000)),
             access: AccessLimits { clients: 1000, per_place: 1000, count_loopback: false },
+            keys: Keys::default(),
         };
         limits.scrollback = limits.smallest_scrollback() << rng.u32(0..3);
         let now = Duration::from_secs(1000);

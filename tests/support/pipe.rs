@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::rc::Rc;
 
-use gotcp::server::connection::Socket;
+use gotcp::server::transport::Socket;
 
 /// One connection as the network sees it.
 #[derive(Default)]

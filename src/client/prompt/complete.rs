@@ -92,7 +92,7 @@ fn candidates(before: &str, people: &People, own: &str) -> (usize, Vec<String>) 
     if start == 0 && word.starts_with('!') {
         let commands = COMMANDS
             .iter()
-            .filter(|spec| spec.is_for_people())
+            .filter(|spec| spec.is_for_everybody())
             .filter_map(|spec| spec.usage.split_inclusive(' ').next());
         let word = word.to_ascii_lowercase();
         return (

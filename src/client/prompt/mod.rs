@@ -26,7 +26,8 @@ use rustyline::{
 };
 
 use super::render::Renderer;
-use super::{signals, state};
+use super::signals;
+use crate::state;
 use assistant::Assistant;
 use complete::People;
 use modes::Modes;

@@ -1,4 +1,4 @@
-//! Where the client keeps what it has to know the next time.
+//! Where either half keeps what it has to know the next time.
 
 use std::fs::DirBuilder;
 use std::io;

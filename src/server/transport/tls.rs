@@ -1,0 +1,267 @@
+//! TLS without buffers of its own.
+//!
+//! A [`Session`] keeps only what cannot be dealt with at once: the beginning of a record that has not arrived whole, and
+//! of one record the rest that the socket did not take. Everything else goes through a scratch that all sessions share.
+//! So a member costs a few KiB, whatever is said.
+//!
+//! What is encrypted counts as taken, like what a plain socket keeps in the kernel; and while there is a rest, nothing
+//! more is encrypted. So a slow reader is at most one record further behind than it seems.
+
+use std::fmt;
+use std::io::{self, ErrorKind, IoSlice};
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+use rustls::server::UnbufferedServerConnection;
+use rustls::unbuffered::{ConnectionState, UnbufferedStatus};
+
+use super::Socket;
+
+/// The most bytes that one record has, with its header: 2^14 bytes of text, 256 for encrypting them, 5 of header (RFC
+/// 8446, 5.2).
+pub const RECORD: usize = 5 + (1 << 14) + 256;
+/// The most text in one record.
+const TEXT: usize = 1 << 14;
+
+/// Room that all sessions share.
+#[derive(Default)]
+pub struct Scratch {
+    text: Vec<u8>,
+    records: Vec<u8>,
+}
+
+impl fmt::Debug for Scratch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Scratch(..)")
+    }
+}
+
+/// The server's end of one TLS connection.
+#[allow(clippy::struct_excessive_bools)] // Each is a fact of its own about the connection.
+pub struct Session {
+    connection: UnbufferedServerConnection,
+    /// What has arrived of a record that is not whole.
+    incoming: Vec<u8>,
+    /// What is encrypted and the socket has not taken, and how much of it it has.
+    outgoing: Vec<u8>,
+    sent: usize,
+    /// Whether `incoming` has not been looked at since it arrived.
+    is_fresh: bool,
+    /// Whether the handshake is done.
+    is_open: bool,
+    /// Whether the peer has said that it will send nothing more.
+    has_peer_ended: bool,
+    /// Whether the peer was told that nothing more comes.
+    has_ended: bool,
+}
+
+impl Session {
+    /// A session of which these first bytes have arrived.
+    ///
+    /// # Errors
+    /// Where rustls refuses the configuration.
+    pub fn new(config: Arc<ServerConfig>, incoming: Vec<u8>) -> io::Result<Session> {
+        Ok(Session {
+            connection: UnbufferedServerConnection::new(config).map_err(io::Error::other)?,
+            incoming,
+            outgoing: Vec::new(),
+            sent: 0,
+            is_fresh: true,
+            is_open: false,
+            has_peer_ended: false,
+            has_ended: false,
+        })
+    }
+
+    /// Whether the handshake is done.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.is_open
+    }
+
+    /// Whether something is encrypted that the socket has not taken.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.sent < self.outgoing.len()
+    }
+
+    /// Reads once, and returns how many bytes of text came of it. `buffer` has room for at least one [`RECORD`].
+    ///
+    /// # Errors
+    /// Those of the socket; `Interrupted` if no text came of it; `UnexpectedEof` if the peer was cut off; `InvalidData` if
+    /// it does not speak TLS.
+    pub fn read(&mut self, socket: &mut impl Socket, scratch: &mut Scratch, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.has_peer_ended {
+            return Ok(0);
+        }
+        let records = &mut scratch.records;
+        records.clear();
+        records.append(&mut self.incoming);
+        self.incoming = Vec::new();
+        let kept = records.len();
+        if !std::mem::take(&mut self.is_fresh) {
+            // No more than `buffer` has room for, since the text is never longer than its records.
+            records.resize(buffer.len().max(kept + 1), 0);
+            let outcome = socket.read(&mut records[kept..]);
+            records.truncate(kept + *outcome.as_ref().unwrap_or(&0));
+            if !matches!(outcome, Ok(count) if count > 0) {
+                self.incoming = records.clone();
+                return outcome.and(Err(ErrorKind::UnexpectedEof.into()));
+            }
+        }
+        let outcome = self.process(records, buffer);
+        // The handshake goes on without waiting for something to be said; and if it failed, the peer is told why.
+        match self.flush(socket) {
+            Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error),
+            _ => {}
+        }
+        let (used, text) = outcome.map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
+        self.incoming = records[used..].to_vec();
+        // What is left is less than a record, unless a message of a handshake has several; no honest one does.
+        if self.incoming.len() >= RECORD {
+            return Err(ErrorKind::InvalidData.into());
+        }
+        if text == 0 && !self.has_peer_ended {
+            return Err(ErrorKind::Interrupted.into());
+        }
+        Ok(text)
+    }
+
+    /// Encrypts and writes at most one record of text; returns how much text that is.
+    ///
+    /// # Errors
+    /// Those of the socket, if it took nothing.
+    pub fn write(
+        &mut self,
+        socket: &mut impl Socket,
+        scratch: &mut Scratch,
+        slices: &[IoSlice<'_>],
+    ) -> io::Result<usize> {
+        self.flush(socket)?;
+        let Scratch { text, records } = scratch;
+        text.clear();
+        for slice in slices {
+            text.extend_from_slice(&slice[..slice.len().min(TEXT - text.len())]);
+        }
+        records.resize(2 * RECORD, 0);
+        let length = self.encrypt(|traffic| traffic.encrypt(text, records).map_err(io::Error::other))?;
+        let written = if self.is_behind() {
+            0
+        } else {
+            match socket.write(&[IoSlice::new(&records[..length])]) {
+                Ok(count) => count,
+                Err(error) if is_passing(&error) => 0,
+                Err(error) => return Err(error),
+            }
+        };
+        self.outgoing.extend_from_slice(&records[written..length]);
+        Ok(text.len())
+    }
+
+    /// Writes what is encrypted.
+    ///
+    /// # Errors
+    /// Those of the socket, `WouldBlock` if it did not take all of it.
+    pub fn flush(&mut self, socket: &mut impl Socket) -> io::Result<()> {
+        while self.is_behind() {
+            self.sent += socket.write(&[IoSlice::new(&self.outgoing[self.sent..])])?;
+        }
+        if self.sent > 0 {
+            (self.outgoing, self.sent) = (Vec::new(), 0);
+        }
+        Ok(())
+    }
+
+    /// Tells the peer that nothing more comes. Returns whether the socket has taken that.
+    ///
+    /// # Errors
+    /// Those of the socket.
+    pub fn end(&mut self, socket: &mut impl Socket) -> io::Result<bool> {
+        if self.is_open && !std::mem::replace(&mut self.has_ended, true) {
+            let mut notice = [0; 64];
+            let length = self.encrypt(|traffic| traffic.queue_close_notify(&mut notice).map_err(io::Error::other))?;
+            self.outgoing.extend_from_slice(&notice[..length]);
+        }
+        match self.flush(socket) {
+            Ok(()) => Ok(true),
+            Err(error) if is_passing(&error) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Decrypts whole records into `text`. Returns how many bytes of each there are.
+    fn process(&mut self, records: &mut [u8], text: &mut [u8]) -> Result<(usize, usize), rustls::Error> {
+        let (mut used, mut written) = (0, 0);
+        let mut failure = None;
+        loop {
+            let UnbufferedStatus { mut discard, state, .. } = self.connection.process_tls_records(&mut records[used..]);
+            match state {
+                Ok(ConnectionState::ReadTraffic(mut traffic)) => {
+                    while let Some(record) = traffic.next_record() {
+                        let record = record?;
+                        discard += record.discard;
+                        let room = text.get_mut(written..written + record.payload.len());
+                        // Before the handshake is done, nobody may send that much.
+                        room.ok_or(rustls::Error::HandshakeNotComplete)?.copy_from_slice(record.payload);
+                        written += record.payload.len();
+                    }
+                }
+                Ok(ConnectionState::EncodeTlsData(mut data)) => encode(&mut data, &mut self.outgoing),
+                Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
+                Ok(ConnectionState::WriteTraffic(_)) => {
+                    self.is_open = true;
+                    return failure.map_or(Ok((used + discard, written)), Err);
+                }
+                Ok(ConnectionState::PeerClosed) => self.has_peer_ended = true,
+                Ok(_) => return failure.map_or(Ok((used + discard, written)), Err),
+                // What the peer is to be told of it is still to be encoded.
+                Err(error) if failure.is_none() => failure = Some(error),
+                Err(error) => return Err(failure.unwrap_or(error)),
+            }
+            used += discard;
+        }
+    }
+
+    /// Encrypts something, once what else is to be sent before is encoded.
+    fn encrypt(
+        &mut self,
+        encrypt: impl FnOnce(
+            &mut rustls::unbuffered::WriteTraffic<'_, rustls::server::ServerConnectionData>,
+        ) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        loop {
+            match self.connection.process_tls_records(&mut []).state {
+                Ok(ConnectionState::WriteTraffic(mut traffic)) => return encrypt(&mut traffic),
+                Ok(ConnectionState::EncodeTlsData(mut data)) => encode(&mut data, &mut self.outgoing),
+                Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
+                Ok(ConnectionState::PeerClosed) => self.has_peer_ended = true,
+                Ok(_) => return Err(ErrorKind::BrokenPipe.into()),
+                Err(error) => return Err(io::Error::new(ErrorKind::InvalidData, error)),
+            }
+        }
+    }
+}
+
+fn encode<Data>(data: &mut rustls::unbuffered::EncodeTlsData<'_, Data>, outgoing: &mut Vec<u8>) {
+    use rustls::unbuffered::{EncodeError, InsufficientSizeError};
+    let before = outgoing.len();
+    let mut room = 0;
+    loop {
+        outgoing.resize(before + room, 0);
+        match data.encode(&mut outgoing[before..]) {
+            Ok(length) => return outgoing.truncate(before + length),
+            Err(EncodeError::InsufficientSize(InsufficientSizeError { required_size })) => room = required_size,
+            Err(EncodeError::AlreadyEncoded) => return outgoing.truncate(before),
+        }
+    }
+}
+
+fn is_passing(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("is_open", &self.is_open).finish_non_exhaustive()
+    }
+}
