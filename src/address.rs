@@ -16,6 +16,15 @@ pub struct Address {
     port: u16,
 }
 
+/// Where a client finds its server, and how it is spoken to: `HOST:PORT`, or `tls://HOST:PORT`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerAddress {
+    /// Where it is.
+    pub address: Address,
+    /// Whether TLS is asked for.
+    pub is_tls: bool,
+}
+
 /// Where a server listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ListenAddress {
@@ -26,6 +35,12 @@ pub enum ListenAddress {
 }
 
 impl Address {
+    /// The host, a name or an IP address.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
     /// The addresses that it stands for.
     ///
     /// # Errors
@@ -63,6 +78,15 @@ impl fmt::Display for Address {
             return write!(f, "[{}]:{}", self.host, self.port);
         }
         write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
+impl FromStr for ServerAddress {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> anyhow::Result<ServerAddress> {
+        let rest = text.strip_prefix("tls://");
+        Ok(ServerAddress { address: rest.unwrap_or(text).parse()?, is_tls: rest.is_some() })
     }
 }
 
@@ -126,6 +150,8 @@ mod tests {
             ("[::1]:9000", "[::1]:9000"),
         ] {
             assert_eq!(text.parse::<Address>().unwrap().to_string(), read);
+            let server: ServerAddress = format!("tls://{text}").parse().unwrap();
+            assert_eq!((server.address.to_string().as_str(), server.is_tls), (read, true));
         }
         for text in ["", ":9000", "host:", "host:port", "host:65536", "host:-1", "[::1]9000", "a b", "http://host"] {
             assert!(text.parse::<Address>().is_err(), "{text:?}");

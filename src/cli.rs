@@ -10,7 +10,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use humantime::parse_rfc3339_weak;
 
-use crate::address::{Address, ListenAddress};
+use crate::address::{ListenAddress, ServerAddress};
+use crate::fingerprint::Fingerprint;
 
 /// The default address of both halves.
 const DEFAULT_ADDRESS: &str = "127.0.0.1:7777";
@@ -157,9 +158,17 @@ pub struct ServerArgs {
 #[derive(Clone, Debug, Args)]
 #[allow(clippy::struct_excessive_bools)] // Each is a switch of the command line.
 pub struct ClientArgs {
-    /// Server to join; HOST alone means port 7777
-    #[arg(long, value_name = "HOST:PORT", env = "GOTCP_SERVER", default_value = DEFAULT_ADDRESS)]
-    pub server: Address,
+    /// Server to join, over TLS with tls:// before it; HOST alone means port 7777
+    #[arg(long, value_name = "[tls://]HOST:PORT", env = "GOTCP_SERVER", default_value = DEFAULT_ADDRESS)]
+    pub server: ServerAddress,
+
+    /// The key that the server must have, as it prints it: TLS with this one only, from now on
+    #[arg(long, value_name = "SHA256:KEY")]
+    pub pin: Option<Fingerprint>,
+
+    /// File whose first line is the room's password; without it GOTCP_PASSWORD is, or it is asked for
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
 
     /// Your name; asked for if it is absent
     #[arg(long, value_name = "NAME", env = "GOTCP_USERNAME")]

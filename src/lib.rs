@@ -70,12 +70,12 @@
 //! | `server/signals.rs` | what the operator asks |
 //! | `server/journal.rs`, `server/clock.rs` | the room's log in a file, between the lobby and the disk; the time |
 //! | `server/background.rs` | writing without waiting |
-//! | `server/console.rs` | what the operator sees |
+//! | `server/console.rs`, `server/terminal.rs` | what the operator sees, and types |
 //! | `server/transcript.rs` | the conversation on disk |
 //! | [`client`] | one network thread and rustyline; knows nothing of `room`, `lobby` and `server`. Its own front page maps its files |
 //!
-//! `address.rs` reads addresses as people write them, `fingerprint.rs` tells keys apart and `state.rs` knows where to keep
-//! things, for both halves; `cli.rs` has the options.
+//! For both halves, `address.rs` reads addresses as people write them, `fingerprint.rs` tells keys apart, `password.rs` reads
+//! a word from a file, and `state.rs` knows where to keep things; `cli.rs` has the options.
 //!
 //! Imports run one way: `main` → [`cli`], [`server`], [`client`]; `server` → `log`, `lobby` → `room` → `protocol`;
 //! `client` → `protocol`. ARCHITECTURE.md says what was decided, against what, and why; PROTOCOL.md says what is on the wire.
@@ -86,6 +86,7 @@ pub mod client;
 pub mod fingerprint;
 pub mod lobby;
 pub mod log;
+mod password;
 pub mod protocol;
 pub mod room;
 pub mod server;

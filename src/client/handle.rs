@@ -13,7 +13,6 @@ use crate::protocol::name::Name;
 const ENOUGH: usize = 256 * 1024;
 
 /// What the user wants.
-#[derive(Debug)]
 pub enum Command {
     /// Say a line, or do what it commands.
     Say(Vec<u8>),
@@ -21,6 +20,8 @@ pub enum Command {
     SayLiterally(Vec<u8>),
     /// Take another name than the one that cannot be had.
     Choose(Name),
+    /// Say this password, then the name again.
+    Unlock(String),
     /// Leave once everything that was typed has been heard.
     Leave,
     /// Leave at once.
@@ -144,7 +145,8 @@ impl Handle {
         std::mem::take(&mut state.commands)
     }
 
-    /// Says how things stand. Returns whether the user has another name than before, or needs one now and did not.
+    /// Says how things stand. Returns whether the user has another name than before, or needs to be asked something now and
+    /// did not, or the other way round.
     #[must_use]
     pub fn publish(&self, status: Status) -> bool {
         let mut state = self.lock();
@@ -152,7 +154,7 @@ impl Handle {
             return false;
         }
         let (new, old) = (&status.session, &state.status.session);
-        let is_new = (&new.name, &new.refused) != (&old.name, &old.refused);
+        let is_new = (&new.name, &new.refused, new.is_locked) != (&old.name, &old.refused, old.is_locked);
         state.status = status;
         drop(state);
         self.shared.changed.notify_all();

@@ -2,8 +2,8 @@
 //!
 //! In reading order: [`session`] is what makes a line arrive once, without a socket or a clock; `render` is what lines
 //! look like. `network` is the thread that owns a session and its connection, and makes the connection again, after the
-//! waits of `backoff`; `handle` is what the other threads have of it. `kept` is the file of a session that outlives the
-//! client, in the directory of `state`. `plain` is the form for pipes, `terminal` the
+//! waits of `backoff`; `handle` is what the other threads have of it. A `stream` is plain or TLS; `trust` judges whom it
+//! leads to, by what is `known`. `kept` is the file of a session that outlives the client. `plain` is the form for pipes, `terminal` the
 //! one for people, with a `prompt`. [`wanted`] is the name that the user asked for; `signals` and `panics` end the
 //! program in order. `probe` only looks whether a server is there.
 //!
@@ -16,6 +16,7 @@
 mod backoff;
 mod handle;
 mod kept;
+mod known;
 mod network;
 mod panics;
 mod plain;
@@ -24,7 +25,9 @@ mod prompt;
 mod render;
 pub mod session;
 mod signals;
+mod stream;
 mod terminal;
+mod trust;
 pub mod wanted;
 
 use std::env;
@@ -33,14 +36,20 @@ use std::process::ExitCode;
 
 use anstream::{AutoStream, ColorChoice};
 
+use crate::address::Address;
 use crate::cli::{ClientArgs, When, WrongUsage};
+use crate::password;
 use crate::protocol::name::Name;
 use kept::{AskedFor, Keeper};
 use session::Session;
+use trust::Trust;
 use wanted::{Tags, parse_name};
 
 /// What a user without a name is asked.
 const NAME_QUESTION: &str = "Your name: ";
+
+/// The environment variable that may have the room's password.
+const PASSWORD_VARIABLE: &str = "GOTCP_PASSWORD";
 
 /// Terminals that can do no more than a typewriter.
 const TYPEWRITERS: [&str; 3] = ["dumb", "cons25", "emacs"];
@@ -51,7 +60,7 @@ const TYPEWRITERS: [&str; 3] = ["dumb", "cons25", "emacs"];
 /// Says, in one line, what keeps the user from the room.
 pub fn run(args: &ClientArgs) -> anyhow::Result<ExitCode> {
     if args.probe {
-        return Ok(if probe::is_greeted(&args.server) { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        return Ok(if probe::is_answered(args)? { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
     let name = args.username.as_deref().map(|name| parse_name(name, !args.no_tag)).transpose();
     let name = name.map_err(|why| WrongUsage(format!("--username: {why}")))?;
@@ -69,8 +78,12 @@ pub fn run(args: &ClientArgs) -> anyhow::Result<ExitCode> {
     panics::catch(|| form(args, name, colors))
 }
 
-/// The session of somebody who wants to be called `name`: the one that was kept, or a new one.
+/// What it takes to begin.
 struct Start {
+    address: Address,
+    /// Whom to trust there, if TLS is spoken.
+    trust: Option<Trust>,
+    /// The one that was kept, or a new one.
     session: Session,
     /// Where it is kept from now on.
     keeper: Option<Keeper>,
@@ -79,20 +92,32 @@ struct Start {
 }
 
 impl Start {
-    fn new(name: Name, args: &ClientArgs) -> Start {
+    /// For somebody who wants to be called `name`.
+    fn new(name: Name, args: &ClientArgs) -> anyhow::Result<Start> {
+        let address = args.server.address.clone();
+        let trust = Trust::open(&args.server, args.pin)?;
         let asked_for = AskedFor { name: name.as_str().into(), is_tagged: !args.no_tag };
         let tags: Option<Tags> = (!args.no_tag).then(|| -> Tags { Box::new(random) });
         let mut session = Session::new(name, tags);
-        let (keeper, kept, trouble) = match Keeper::open(&args.server.to_string(), asked_for, args.new) {
+        let (keeper, kept, trouble) = match Keeper::open(&address.to_string(), asked_for, args.new) {
             Ok(Some((keeper, kept))) => (Some(keeper), kept, None),
             Ok(None) => (None, None, None),
             Err(error) => (None, None, Some(format!("you come anew, and your session is not kept: {error}"))),
         };
+        session.use_password(password_given(args)?);
         if keeper.is_some() {
             session.keep(kept.map(|kept| (kept.name, kept.token, kept.position)));
         }
-        Start { session, keeper, trouble }
+        Ok(Start { address, trust, session, keeper, trouble })
     }
+}
+
+/// The password that the user has given along.
+fn password_given(args: &ClientArgs) -> anyhow::Result<Option<String>> {
+    let Some(file) = &args.password_file else {
+        return Ok(env::var(PASSWORD_VARIABLE).ok().filter(|word| !word.is_empty()));
+    };
+    password::read(file).map(Some)
 }
 
 /// Bits by chance. Where the system has none to give, tags are not tried twice and waits are not drawn out: no harm.

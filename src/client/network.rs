@@ -3,8 +3,8 @@
 //! Everything that moves passes one [`mio::Poll`]: the socket, and word from other threads. So nothing here waits for
 //! anything else, except for the system while it looks up an address.
 
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr};
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,12 +12,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, anyhow, bail, ensure};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token, Waker};
+use rustls::StreamOwned;
 use socket2::{SockRef, TcpKeepalive};
 
 use super::backoff::Backoff;
 use super::handle::{Command, Handle, Status};
 use super::kept::{Keeper, SAVE_TIME};
 use super::session::{News, Phase, Session};
+use super::stream::Stream;
+use super::trust::{Mistrust, Trust};
 use super::{Start, panics};
 use crate::address::Address;
 use crate::protocol::line::{Line, LineBuffer};
@@ -54,6 +57,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Time that a leaving client gives the server to say goodbye, where nobody reads along any more.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// What somebody is told who cannot be asked.
+const NO_PASSWORD: &str = "this room has a password; say it with --password-file FILE, or in GOTCP_PASSWORD";
+
 /// What begins what was said since an earlier client of the session.
 const SINCE: &str = "--- since you were here:";
 
@@ -80,6 +86,12 @@ pub trait Listener {
     fn refused(&mut self, _why: &str) -> bool {
         false
     }
+
+    /// The room has a password: one that is not known, or, if there is a reason, another one than the one that is. Returns
+    /// whether the user may be asked.
+    fn locked(&mut self, _why: Option<&str>) -> bool {
+        false
+    }
 }
 
 /// Something to show.
@@ -98,26 +110,31 @@ pub enum Spoken {
     Note(String),
 }
 
-/// Starts the thread, which stays in touch with the server at `address` until the user has left. The handle tells its
+/// Starts the thread, which stays in touch with the server until the user has left. The handle tells its
 /// [result](Handle::result): an error when the first connection does not lead into the room, when a later one breaks and
 /// is not to be replaced, and when a name cannot be had and no other one is chosen.
 ///
 /// # Errors
 /// Fails where the system has no means left for it.
-pub fn start(
-    address: Address,
-    reconnect: bool,
-    start: Start,
-    listener: Box<dyn Listener + Send>,
-) -> anyhow::Result<Handle> {
-    let Start { session, keeper, trouble } = start;
+pub fn start(reconnect: bool, start: Start, listener: Box<dyn Listener + Send>) -> anyhow::Result<Handle> {
+    let Start { address, trust, session, keeper, trouble } = start;
     let poll = Poll::new().context("cannot start")?;
     let waker = Waker::new(poll.registry(), WAKE).context("cannot start")?;
     let own: Arc<str> = session.status().name.as_str().into();
     let handle = Handle::new(waker, &own);
     let (shared, heard_at) = (handle.clone(), Instant::now());
-    let mut network =
-        Network { poll, address, session, keeper, handle: shared, listener, own, heard_at, nobody_listens: false };
+    let mut network = Network {
+        poll,
+        address,
+        trust,
+        session,
+        keeper,
+        handle: shared,
+        listener,
+        own,
+        heard_at,
+        nobody_listens: false,
+    };
     let run = move || {
         if let Some(trouble) = trouble {
             network.note(trouble);
@@ -133,6 +150,8 @@ pub fn start(
 struct Network {
     poll: Poll,
     address: Address,
+    /// Whom to trust there, if TLS is spoken.
+    trust: Option<Trust>,
     session: Session,
     /// Where the session is kept for the next client.
     keeper: Option<Keeper>,
@@ -155,7 +174,7 @@ struct Ready {
 /// One connection.
 #[allow(clippy::struct_excessive_bools)] // Each is a fact of its own about the connection.
 struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     since: Instant,
     ready: Ready,
     input: LineBuffer,
@@ -178,8 +197,8 @@ enum End {
     Broken(String),
     /// There is no name to go on under.
     Refused(String),
-    /// Another client has taken the session over.
-    Replaced,
+    /// There is no way in, or none any more.
+    Barred(String),
     /// The user has left, and the server does not say what it has heard.
     Silent,
 }
@@ -210,12 +229,16 @@ impl Network {
                     };
                     match end {
                         End::Silent => return self.outcome(),
-                        End::Replaced => {
-                            self.forget();
-                            bail!("{}: this session was resumed elsewhere", self.address)
+                        End::Barred(why) => {
+                            if has_joined {
+                                self.forget();
+                            }
+                            bail!("{}: {why}", self.address)
                         }
                         End::Refused(why) if !has_joined || !reconnect => bail!("{why}"),
                         End::Refused(why) => self.note(format!("{why}; trying again")),
+                        // The server does not wait for ever for a password to be typed.
+                        End::Broken(_) if self.session.status().is_locked => {}
                         End::Broken(why) if !has_joined => bail!("{}: {why}", self.address),
                         End::Broken(why) if !reconnect => bail!("lost the connection to {} ({why})", self.address),
                         End::Broken(why) if was_open => {
@@ -224,12 +247,12 @@ impl Network {
                         End::Broken(_) => {}
                     }
                 }
-                Err(error) if !self.session.status().has_joined => return Err(error),
+                Err(error) if !self.session.status().has_joined || error.is::<Mistrust>() => return Err(error),
                 Ok(None) | Err(_) => {}
             }
             let until = Instant::now() + backoff.next(super::random());
-            while !self.may_go() && Instant::now() < until {
-                self.wait(Some(until), None)?;
+            while !self.may_go() && (self.session.status().is_locked || Instant::now() < until) {
+                self.wait(Some(until).filter(|_| !self.session.status().is_locked), None)?;
             }
             if self.may_go() {
                 return self.outcome();
@@ -238,7 +261,7 @@ impl Network {
     }
 
     /// Connects to the first address behind the name that can be reached; `None` if the user leaves meanwhile.
-    fn connect(&mut self) -> anyhow::Result<Option<TcpStream>> {
+    fn connect(&mut self) -> anyhow::Result<Option<Stream>> {
         let mut result = Err(io::Error::from(ErrorKind::AddrNotAvailable));
         for candidate in self.address.resolve()? {
             result = self.connect_to(candidate);
@@ -246,7 +269,42 @@ impl Network {
                 break;
             }
         }
-        result.map_err(|error| anyhow!("cannot connect to {}: {}", self.address, reason(&error)))
+        match result {
+            Ok(Some(socket)) => self.secure(socket),
+            Ok(None) => Ok(None),
+            Err(error) => Err(anyhow!("cannot connect to {}: {}", self.address, reason(&error))),
+        }
+    }
+
+    /// Puts TLS around a connection, where it is spoken; `None` if the user leaves meanwhile.
+    fn secure(&mut self, mut socket: TcpStream) -> anyhow::Result<Option<Stream>> {
+        let Some(trust) = &self.trust else { return Ok(Some(Stream::Plain(socket))) };
+        let was_met = trust.written_in();
+        let mut handshake = trust.begin()?;
+        let until = Instant::now() + CONNECT_TIMEOUT;
+        while handshake.connection.is_handshaking() {
+            let error = match handshake.connection.complete_io(&mut socket) {
+                Ok(_) => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == ErrorKind::WouldBlock && Instant::now() < until => {
+                    self.wait(Some(until), None)?;
+                    if self.may_go() {
+                        return Ok(None);
+                    }
+                    continue;
+                }
+                Err(error) => error,
+            };
+            if let Some(mistrust) = self.trust.as_ref().and_then(|trust| trust.mistrust(&handshake)) {
+                return Err(mistrust.into());
+            }
+            let hint = was_met.map(|file| format!("; it once did: if that is over, take it out of {file}"));
+            bail!("{} does not speak TLS ({}){}", self.address, reason(&error), hint.unwrap_or_default());
+        }
+        if let Some(note) = self.trust.as_mut().and_then(|trust| trust.accept(&handshake)) {
+            self.note(note);
+        }
+        Ok(Some(Stream::Tls(Box::new(StreamOwned::new(handshake.connection, socket)))))
     }
 
     fn connect_to(&mut self, address: SocketAddr) -> io::Result<Option<TcpStream>> {
@@ -277,7 +335,7 @@ impl Network {
 
     /// Reads and writes as long as the connection lasts.
     fn converse(&mut self, connection: &mut Connection) -> End {
-        self.session.connected();
+        self.session.connected(connection.stream.is_confidential());
         let mut farewell_by = None;
         let mut chunk = vec![0; CHUNK];
         loop {
@@ -330,15 +388,18 @@ impl Network {
                 connection.written = 0;
                 connection.output.clear();
                 self.fill(&mut connection.output);
-                if connection.output.is_empty() {
+            }
+            let left = &connection.output[connection.written..];
+            let outcome =
+                if left.is_empty() { connection.stream.flush().map(|()| 0) } else { connection.stream.write(left) };
+            match outcome {
+                Ok(0) => {
                     if self.session.is_over() {
                         connection.is_finished = true;
-                        let _ = connection.stream.shutdown(Shutdown::Write);
+                        connection.stream.finish();
                     }
                     return Ok(());
                 }
-            }
-            match connection.stream.write(&connection.output[connection.written..]) {
                 Ok(count) => connection.written += count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => connection.ready.to_write = false,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -412,8 +473,12 @@ impl Network {
                 Some(News::Rejoined) => spoken.push(Spoken::Note("connected again, as a newcomer".into())),
                 Some(News::Complaint(why)) => drop(connection.complaint.get_or_insert(why)),
                 Some(News::Refused(why)) => end = Some(End::Refused(why)),
-                Some(News::Replaced) => end = Some(End::Replaced),
-                None => {}
+                Some(News::Barred(why)) => end = Some(End::Barred(why)),
+                Some(News::Locked(why)) if !self.listener.locked(why.as_deref()) => {
+                    let why = why.unwrap_or_else(|| NO_PASSWORD.into());
+                    end = end.or(Some(End::Barred(why)));
+                }
+                Some(News::Locked(_)) | None => {}
             }
         }
         drop(lines);
@@ -529,6 +594,7 @@ impl Network {
                 Command::Say(line) => self.session.say(&line, false),
                 Command::SayLiterally(line) => self.session.say(&line, true),
                 Command::Choose(name) => self.session.choose(name),
+                Command::Unlock(password) => self.session.unlock(password),
                 Command::Leave => {
                     self.session.leave();
                     self.heard_at = Instant::now();
@@ -545,7 +611,7 @@ impl Network {
 }
 
 impl Connection {
-    fn new(stream: TcpStream) -> Connection {
+    fn new(stream: Stream) -> Connection {
         let now = Instant::now();
         Connection {
             stream,
@@ -569,6 +635,7 @@ fn reason(error: &io::Error) -> String {
         ErrorKind::ConnectionRefused => "connection refused; is a server running there?".into(),
         ErrorKind::TimedOut | ErrorKind::WouldBlock => "no answer".into(),
         ErrorKind::ConnectionReset => "connection reset".into(),
+        ErrorKind::UnexpectedEof => "cut off".into(),
         _ => error.to_string(),
     }
 }

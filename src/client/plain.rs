@@ -50,7 +50,7 @@ pub fn run(args: &ClientArgs, name: Option<Name>, colors: bool) -> anyhow::Resul
     let (sender, spoken) = mpsc::channel();
     let waiting = Arc::new(AtomicUsize::new(0));
     let queue = Queue { sender, waiting: Arc::clone(&waiting) };
-    let handle = network::start(args.server.clone(), !args.no_reconnect, Start::new(name, args), Box::new(queue))?;
+    let handle = network::start(!args.no_reconnect, Start::new(name, args)?, Box::new(queue))?;
     let stopped_by = leave_on_signal(handle.clone())?;
     let typist = handle.clone();
     thread::Builder::new().name("input".into()).spawn(move || type_all(input, &typist))?;

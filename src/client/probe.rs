@@ -4,26 +4,42 @@ use std::io::{ErrorKind, Read};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use crate::address::Address;
-use crate::protocol::notice::PRIVATE;
-use crate::protocol::received::WELCOME;
+use rustls::StreamOwned;
+
+use super::trust::Trust;
+use crate::cli::ClientArgs;
+use crate::protocol::notice::{ERROR, PRIVATE};
+use crate::protocol::received::{TLS_ONLY, WELCOME};
 
 /// Time for the greeting to come.
 const PATIENCE: Duration = Duration::from_millis(2500);
 
-/// Whether a server of ours greets at an address. It is left again without a word.
-#[must_use]
-pub fn is_greeted(address: &Address) -> bool {
-    let greeting = format!("{PRIVATE}{WELCOME}");
+/// Whether a server of ours greets, or wants to be spoken to in TLS. It is left again without a word.
+///
+/// # Errors
+/// Where it cannot be read whom to trust.
+pub fn is_answered(args: &ClientArgs) -> anyhow::Result<bool> {
     let deadline = Instant::now() + PATIENCE;
+    let trust = Trust::open(&args.server, args.pin)?;
     let connect = |addresses: Vec<_>| addresses.iter().find_map(|at| TcpStream::connect_timeout(at, PATIENCE).ok());
-    let Some(mut stream) = address.resolve().ok().and_then(connect) else { return false };
+    let Some(mut socket) = args.server.address.resolve().ok().and_then(connect) else { return Ok(false) };
+    Ok(match trust {
+        None => is_greeted(&mut socket, |socket| socket, deadline),
+        Some(trust) => {
+            let mut tls = StreamOwned::new(trust.begin()?.connection, socket);
+            is_greeted(&mut tls, |tls| &tls.sock, deadline)
+        }
+    })
+}
+
+fn is_greeted<S: Read>(stream: &mut S, socket: impl Fn(&S) -> &TcpStream, deadline: Instant) -> bool {
+    let greetings = [format!("{PRIVATE}{WELCOME}"), format!("{ERROR}{TLS_ONLY}\n")];
     let mut heard = Vec::new();
     let mut chunk = [0; 256];
-    while heard.len() < greeting.len() {
+    while greetings.iter().any(|greeting| greeting.len() > heard.len() && greeting.as_bytes().starts_with(&heard)) {
         let left = deadline.saturating_duration_since(Instant::now());
         // A wait of no time at all is an error, and a time-out, too.
-        if stream.set_read_timeout(Some(left)).is_err() {
+        if socket(stream).set_read_timeout(Some(left)).is_err() {
             return false;
         }
         match stream.read(&mut chunk) {
@@ -32,5 +48,5 @@ pub fn is_greeted(address: &Address) -> bool {
             _ => return false,
         }
     }
-    heard.starts_with(greeting.as_bytes())
+    greetings.iter().any(|greeting| heard.starts_with(greeting.as_bytes()))
 }

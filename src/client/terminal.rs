@@ -27,6 +27,9 @@ use crate::protocol::command;
 use crate::protocol::name::Name;
 use crate::protocol::text::is_blank;
 
+/// What somebody is asked before they get into a room with a password.
+const PASSWORD_QUESTION: &str = "Its password: ";
+
 /// Time in which a second Ctrl-C leaves.
 const TWICE: Duration = Duration::from_secs(2);
 
@@ -132,6 +135,24 @@ struct Desk<'a> {
     notes: Renderer,
 }
 
+/// What the user is asked before they can talk.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Question {
+    Nothing,
+    Name,
+    Password,
+}
+
+impl Question {
+    fn of(status: &session::Status) -> Question {
+        match status {
+            session::Status { is_locked: true, .. } => Question::Password,
+            session::Status { refused: Some(_), .. } => Question::Name,
+            _ => Question::Nothing,
+        }
+    }
+}
+
 /// Why the prompt is given up.
 enum Reason {
     /// The user wants to leave, perhaps with some words.
@@ -159,7 +180,7 @@ impl Desk<'_> {
         match reason {
             Reason::Ended(result) => return result,
             Reason::Leaves(farewell) => {
-                screen.show(notes.note(&format!("closing the connection to {}", args.server)));
+                screen.show(notes.note(&format!("closing the connection to {}", args.server.address)));
                 handle.tell(farewell.map_or(Command::Leave, |words| Command::Say(words.into_bytes())));
                 if let Some(result) = handle.result(DELIVERY_TIMEOUT) {
                     return result;
@@ -195,14 +216,13 @@ impl Desk<'_> {
             waker: Arc::clone(&self.waker),
             renderer: Renderer { day: None, ..self.notes },
         };
-        let start = Start::new(name, self.args);
-        network::start(self.args.server.clone(), !self.args.no_reconnect, start, Box::new(window))
+        network::start(!self.args.no_reconnect, Start::new(name, self.args)?, Box::new(window))
     }
 
     fn converse(&mut self, handle: &Handle) -> Reason {
         let mut interrupted: Option<Instant> = None;
         // What is typed for one question is none for the other.
-        let (mut was_refused, mut aside) = (false, <(String, String)>::default());
+        let (mut asked, mut aside) = (Question::Nothing, <(String, String)>::default());
         loop {
             if let Some(result) = handle.result(Duration::ZERO) {
                 return Reason::Ended(result);
@@ -210,16 +230,30 @@ impl Desk<'_> {
             if self.stop.signal().is_some() {
                 return Reason::Stopped;
             }
-            let session::Status { name, refused, .. } = handle.status().session;
-            if refused.is_some() != was_refused {
-                was_refused = refused.is_some();
-                self.prompt.swap_draft(&mut aside);
+            let status = handle.status().session;
+            let before = std::mem::replace(&mut asked, Question::of(&status));
+            if asked != before {
+                let mut typed = std::mem::take(&mut aside);
+                self.prompt.swap_draft(&mut typed);
+                if before == Question::Nothing {
+                    aside = typed;
+                }
             }
-            let question = if refused.is_some() { NAME_QUESTION.into() } else { format!("You({name})> ") };
-            match self.prompt.read(&question, &name) {
+            let typed = match asked {
+                Question::Password => self.prompt.read_hidden(PASSWORD_QUESTION),
+                Question::Name => self.prompt.read(NAME_QUESTION, &status.name),
+                Question::Nothing => self.prompt.read(&format!("You({})> ", status.name), &status.name),
+            };
+            match typed {
                 Typed::Text(text) if is_exit(&text) => return Reason::Leaves(Some(text)),
-                Typed::Text(text) if refused.is_some() => self.choose_name(handle, &text),
-                Typed::Text(text) => self.send(handle, &text),
+                Typed::Text(text) => match asked {
+                    Question::Password if is_blank(&text) => {}
+                    Question::Password => {
+                        handle.tell(Command::Unlock(text.lines().next().unwrap_or_default().trim().into()))
+                    }
+                    Question::Name => self.choose_name(handle, &text),
+                    Question::Nothing => self.send(handle, &text),
+                },
                 Typed::End => return Reason::Leaves(None),
                 Typed::Interrupt { had_text: false } => {
                     if interrupted.replace(Instant::now()).is_some_and(|at| at.elapsed() < TWICE) {
@@ -252,7 +286,9 @@ impl Desk<'_> {
             self.prompt.set_draft(text.to_owned());
             return;
         }
-        self.prompt.remember(text);
+        if !command::is_secret(text) {
+            self.prompt.remember(text);
+        }
         match input {
             Input::Line(line) => handle.tell(Command::Say(line.into())),
             Input::Lines(lines) => lines.iter().for_each(|&line| handle.tell(Command::SayLiterally(line.into()))),
@@ -311,6 +347,13 @@ impl Listener for Window {
 
     fn refused(&mut self, why: &str) -> bool {
         self.screen.show(self.renderer.note(&format!("{why}; type another one")));
+        self.waker.wake();
+        true
+    }
+
+    fn locked(&mut self, why: Option<&str>) -> bool {
+        let why = why.map_or("this room has a password".into(), |why| format!("{why}; type another one"));
+        self.screen.show(self.renderer.note(&why));
         self.waker.wake();
         true
     }

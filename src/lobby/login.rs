@@ -36,7 +36,9 @@ impl Lobby {
             _ => {}
         }
         if self.limits.keys.password.is_some() && !self.client(id).has_password {
-            return self.refuse_login(id, Error::PasswordFirst);
+            // Nothing for the console: clients of ours say the name before they have read that there is a password.
+            self.tell(id, Private::Error(Error::PasswordFirst));
+            return self.count_refusal(id);
         }
         if let Some(claim) = line.strip_prefix(b"!resume ") {
             return match Resume::parse(claim) {
@@ -73,6 +75,10 @@ impl Lobby {
 
     fn refuse_login(&mut self, id: ClientId, error: Error<'_>) {
         self.refuse(id, error);
+        self.count_refusal(id);
+    }
+
+    fn count_refusal(&mut self, id: ClientId) {
         let client = self.client_mut(id);
         client.refused += 1;
         if client.refused == MAX_REFUSED {

@@ -4,8 +4,6 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-use crate::protocol::text::sanitise;
-
 /// What it takes to come in, and to be an operator.
 #[derive(Clone, Debug, Default)]
 pub struct Keys {
@@ -23,12 +21,10 @@ pub struct Keys {
 pub struct Secret([u8; 32]);
 
 impl Secret {
-    /// The password that a file has in its first line; `None` if that is blank.
+    /// The password that is this word.
     #[must_use]
-    pub fn from_file(text: &[u8]) -> Option<Secret> {
-        let line = text.split(|&byte| byte == b'\n').next().unwrap_or_default();
-        let word = sanitise(line.trim_ascii());
-        (!word.is_empty()).then(|| Secret(digest(&word)))
+    pub fn new(word: &str) -> Secret {
+        Secret(digest(word))
     }
 
     /// Whether this is the word.
@@ -53,14 +49,11 @@ impl fmt::Debug for Secret {
 mod tests {
     use super::*;
 
-    /// The first line of the file is the word, as a command would have it.
+    /// Only the whole word is right, and it is printed nowhere.
     #[test]
-    fn the_first_line_is_the_word() {
-        let secret = Secret::from_file(b" open sesame \r\nand a comment\n").unwrap();
+    fn the_word_is_compared_and_not_printed() {
+        let secret = Secret::new("open sesame");
         assert!(secret.is("open sesame") && !secret.is("open") && !secret.is("") && !secret.is("open sesame "));
-        for text in [&b""[..], b"\nword", b" \r\n"] {
-            assert!(Secret::from_file(text).is_none(), "{text:?}");
-        }
         assert_eq!(format!("{secret:?}"), "Secret(..)");
     }
 }

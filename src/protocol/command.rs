@@ -251,6 +251,15 @@ impl Spec {
     }
 }
 
+/// Whether something that was typed is not for other eyes, so that it is better not kept: a password, or a whisper, or what
+/// begins with a space, as in a shell.
+#[must_use]
+pub fn is_secret(text: &str) -> bool {
+    let is_one =
+        |line| matches!(Command::parse(line), Command::Password(_) | Command::Operator(_) | Command::Msg { .. });
+    text.starts_with(' ') || text.lines().any(is_one)
+}
+
 impl<'a> Command<'a> {
     /// Reads a line that has been sanitised. The command's own word may be in any case.
     #[must_use]

@@ -5,6 +5,9 @@ use super::notice::{PRIVATE, PUBLIC};
 /// How a gotcp server greets everyone, after `--- `.
 pub const WELCOME: &str = "welcome to gotcp";
 
+/// What a server that speaks TLS only says in plain text, after `--- error: `.
+pub const TLS_ONLY: &str = "this room speaks TLS only";
+
 /// A line from a server, told apart by how it starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Received<'a> {
@@ -83,6 +86,16 @@ pub enum Answer<'a> {
     BadSession,
     /// Another connection has taken the session over.
     ResumedElsewhere,
+    /// The room has a password, which is to be said before the name.
+    PasswordNeeded,
+    /// The name came before the password.
+    PasswordFirst,
+    /// The password, or what should have made an operator, is wrong.
+    WrongPassword,
+    /// The room is not spoken to in plain text.
+    TlsOnly,
+    /// The user was shown out, or is not let in: why.
+    ShownOut(&'a str),
     /// A whisper for us.
     Whisper,
 }
@@ -113,6 +126,9 @@ impl<'a> Answer<'a> {
             let (from, _) = text.split_once("] ")?;
             return from.ends_with(" to you").then_some(Answer::Whisper);
         }
+        if text.starts_with("this room has a password: ") {
+            return Some(Answer::PasswordNeeded);
+        }
         text.starts_with(WELCOME).then_some(Answer::Welcome)
     }
 
@@ -124,8 +140,15 @@ impl<'a> Answer<'a> {
         if error.starts_with("the name ") && is_taken {
             return Some(Answer::NameTaken(error));
         }
-        if error == "resumed elsewhere" {
-            return Some(Answer::ResumedElsewhere);
+        match error {
+            "resumed elsewhere" => return Some(Answer::ResumedElsewhere),
+            "say !password WORD first" => return Some(Answer::PasswordFirst),
+            "wrong password" => return Some(Answer::WrongPassword),
+            TLS_ONLY => return Some(Answer::TlsOnly),
+            _ => {}
+        }
+        if error.starts_with("you were kicked (") || error.starts_with("you are banned for ") {
+            return Some(Answer::ShownOut(error));
         }
         error.starts_with("no such session").then_some(Answer::BadSession)
     }
@@ -158,6 +181,12 @@ mod tests {
             ("error: bad name: it is empty", Some(Answer::BadName("it is empty"))),
             ("error: no such session; your first line is your name", Some(Answer::BadSession)),
             ("error: resumed elsewhere", Some(Answer::ResumedElsewhere)),
+            ("this room has a password: say !password WORD, then your name", Some(Answer::PasswordNeeded)),
+            ("error: say !password WORD first", Some(Answer::PasswordFirst)),
+            ("error: wrong password", Some(Answer::WrongPassword)),
+            ("error: this room speaks TLS only", Some(Answer::TlsOnly)),
+            ("error: you were kicked (spam)", Some(Answer::ShownOut("you were kicked (spam)"))),
+            ("error: you are banned for 1h (spam)", Some(Answer::ShownOut("you are banned for 1h (spam)"))),
             ("3 online:", None),
         ] {
             assert_eq!(Answer::parse(text), answer, "{text}");

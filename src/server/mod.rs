@@ -16,7 +16,6 @@ mod terminal;
 mod transcript;
 pub mod transport;
 
-use std::fs;
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;
@@ -35,6 +34,7 @@ use crate::lobby::access::AccessLimits;
 use crate::lobby::limits::{Limits, MAX_TURNED_AWAY};
 use crate::lobby::rate_limit::Rate;
 use crate::lobby::secret::{Keys, Secret};
+use crate::password;
 use crate::room::place::Place;
 use clock::Clock;
 use console::Console;
@@ -392,8 +392,7 @@ fn reload(tls: Option<&(Rc<Terms>, certificate::Files)>, console: &mut Console) 
 
 /// The password in a file.
 fn secret(path: &Path) -> anyhow::Result<Secret> {
-    let text = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    Secret::from_file(&text).with_context(|| format!("there is no password in the first line of {}", path.display()))
+    Ok(Secret::new(&password::read(path)?))
 }
 
 fn limits(args: &ServerArgs, clients: usize) -> anyhow::Result<Limits> {

@@ -346,7 +346,7 @@ impl World {
         person.line =
             Some(Connection { token, pipe, outgoing: VecDeque::new(), arrived: 0, input: LineBuffer::default() });
         person.has_history = false;
-        person.session.connected();
+        person.session.connected(true);
     }
 
     /// Some of what the client has sent arrives at the server.

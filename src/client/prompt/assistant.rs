@@ -13,7 +13,7 @@ use rustyline::{Context, Helper};
 
 use super::super::render::Renderer;
 use super::complete::{Cycle, People};
-use super::rows::Layout;
+use super::rows::{Layout, mask};
 use super::screen::Screen;
 use super::tty;
 
@@ -34,6 +34,8 @@ pub struct Memory {
     pub before: String,
     /// What is typed behind it.
     pub after: String,
+    /// Whether nobody is to see what is typed.
+    is_hidden: bool,
     own: String,
     cycle: Cycle,
     /// The width of the terminal.
@@ -48,11 +50,12 @@ impl Assistant {
     }
 
     /// A prompt comes up, for somebody named `own`, with something typed before the cursor and behind it.
-    pub fn begin(&self, before: &str, after: &str, own: &str) {
+    pub fn begin(&self, before: &str, after: &str, own: &str, is_hidden: bool) {
         let mut memory = self.memory.borrow_mut();
         before.clone_into(&mut memory.before);
         after.clone_into(&mut memory.after);
         own.clone_into(&mut memory.own);
+        memory.is_hidden = is_hidden;
         memory.columns = tty::size().0;
     }
 
@@ -102,13 +105,16 @@ impl Highlighter for Assistant {
     fn highlight<'l>(&self, line: &'l str, position: usize) -> Cow<'l, str> {
         self.remember(line, position);
         let memory = self.memory.borrow();
+        if memory.is_hidden {
+            return Cow::Owned(mask(line));
+        }
         let shown = format!("{}{line}", memory.prompt);
         Cow::Owned(Layout::of(&shown, memory.columns).broken(&shown, memory.prompt.len()))
     }
 
     fn highlight_char(&self, line: &str, position: usize, _kind: CmdKind) -> bool {
         self.remember(line, position);
-        false
+        self.memory.borrow().is_hidden
     }
 }
 
@@ -117,7 +123,10 @@ impl Completer for Assistant {
 
     fn complete(&self, line: &str, position: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<String>)> {
         let people = self.people.lock().unwrap_or_else(PoisonError::into_inner);
-        let Memory { cycle, own, .. } = &mut *self.memory.borrow_mut();
+        let Memory { cycle, own, is_hidden, .. } = &mut *self.memory.borrow_mut();
+        if *is_hidden {
+            return Ok((position, Vec::new()));
+        }
         let completed = cycle.complete(&line[..position], &people, own);
         Ok(completed.map_or((position, Vec::new()), |(start, candidate)| (start, vec![candidate])))
     }

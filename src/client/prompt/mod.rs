@@ -131,13 +131,22 @@ impl Prompt {
     /// Lets the user type behind `prompt`. Afterwards nothing of it is on the screen any more: what was sent is shown
     /// once, when it comes back.
     pub fn read(&mut self, prompt: &str, own: &str) -> Typed {
+        self.edit(prompt, own, false)
+    }
+
+    /// Lets the user type what nobody is to see.
+    pub fn read_hidden(&mut self, prompt: &str) -> Typed {
+        self.edit(prompt, "", true)
+    }
+
+    fn edit(&mut self, prompt: &str, own: &str, is_hidden: bool) -> Typed {
         if self.waker.acknowledge() {
             return Typed::Woken;
         }
         self.modes.quiet();
         let (left, right) = std::mem::take(&mut self.draft);
         if let Some(assistant) = self.editor.helper() {
-            assistant.begin(&left, &right, own);
+            assistant.begin(&left, &right, own, is_hidden);
         }
         let result = self.editor.readline_with_initial(prompt, (&left, &right));
         self.screen.prompt_is_down();

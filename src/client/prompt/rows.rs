@@ -64,6 +64,14 @@ impl Layout {
     }
 }
 
+/// A text that is as wide as another one, and does not tell what that says.
+#[must_use]
+pub fn mask(text: &str) -> String {
+    let mode = GraphemeClusterMode::from_env();
+    let mask = |grapheme| if grapheme == "\n" { "\n".into() } else { "*".repeat(mode.width(grapheme).into()) };
+    text.graphemes(true).map(mask).collect()
+}
+
 /// What wipes so many rows above the cursor and leaves it where they began.
 #[must_use]
 pub fn wipe(rows: usize) -> String {

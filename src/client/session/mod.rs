@@ -33,8 +33,13 @@ const STRANGERS: [&str; 2] = ["HTTP/", "SSH-"];
 pub struct Session {
     status: Status,
     wanted: Wanted,
-    /// What to send before anything else.
+    /// What to send before anything else: the password, and then this.
     hello: Option<String>,
+    key: Option<String>,
+    /// The password of the room, if it is known.
+    password: Option<String>,
+    /// Whether nobody can read along on this connection.
+    is_confidential: bool,
     /// What to come back with: a token, and how far the room was read, in bytes.
     ticket: Option<(String, u64)>,
     unacked: Unacked,
@@ -58,6 +63,8 @@ pub struct Status {
     pub name: String,
     /// Why another name is needed, if it is.
     pub refused: Option<String>,
+    /// Whether a password is needed, and not known.
+    pub is_locked: bool,
     /// Whether this was ever in a room.
     pub has_joined: bool,
 }
@@ -122,8 +129,10 @@ pub enum News {
     Refused(String),
     /// Why the user will not get in, should the server close now.
     Complaint(String),
-    /// Another client of this session has taken over; this one has to end.
-    Replaced,
+    /// The room has a password: one that is not known, or, if there is a reason, another one than the one that is.
+    Locked(Option<String>),
+    /// Why there is no way in, or none any more; this client has to end.
+    Barred(String),
 }
 
 impl Session {
@@ -135,6 +144,9 @@ impl Session {
             status: Status { name: wanted.form(), ..Status::default() },
             wanted,
             hello: None,
+            key: None,
+            password: None,
+            is_confidential: false,
             ticket: None,
             unacked: Unacked::default(),
             leaving: Leaving::No,
@@ -156,12 +168,18 @@ impl Session {
         }
     }
 
+    /// The password to say where one is asked for.
+    pub fn use_password(&mut self, password: Option<String>) {
+        self.password = password;
+    }
+
     // ---- What the network does ----
 
-    /// A connection is there. It begins with a name; but with nothing where there is a ticket, which no server of
-    /// another kind must see.
-    pub fn connected(&mut self) {
+    /// A connection is there, on which others can read along unless it is `confidential`. It begins with a name; but with
+    /// nothing where there is a ticket, which no server of another kind must see.
+    pub fn connected(&mut self, confidential: bool) {
         self.status.phase = Phase::Unknown;
+        self.is_confidential = confidential;
         self.has_spoken = false;
         self.wanted.begin();
         if self.ticket.is_none() {
@@ -172,7 +190,7 @@ impl Session {
     /// The connection is gone. A name that could not be had over it may be free by the next one: the one who had it may
     /// have been the user, a moment before.
     pub fn broke(&mut self) {
-        (self.status.phase, self.hello, self.status.refused) = (Phase::Down, None, None);
+        (self.status.phase, self.hello, self.key, self.status.refused) = (Phase::Down, None, None, None);
     }
 
     /// The server had the time to greet, and has not, or says what none of ours says: it is one of another kind.
@@ -227,8 +245,8 @@ impl Session {
 
     /// What to send next, if anything for now.
     pub fn next_to_send(&mut self) -> Option<String> {
-        if self.hello.is_some() {
-            return self.hello.take();
+        if let Some(first) = self.key.take().or_else(|| self.hello.take()) {
+            return Some(first);
         }
         let is_plain = self.status.phase == Phase::Plain;
         let is_open = is_plain || self.status.phase == Phase::Joined && self.ticket.is_some();
@@ -283,6 +301,14 @@ impl Session {
         }
     }
 
+    /// A password for a room that has one.
+    pub fn unlock(&mut self, password: String) {
+        (self.password, self.status.is_locked) = (Some(password), false);
+        if self.status.phase == Phase::Naming {
+            self.say_password();
+        }
+    }
+
     /// The user leaves, once everything that was typed has been heard.
     pub fn leave(&mut self) {
         self.leaving = self.leaving.max(Leaving::InOrder);
@@ -329,7 +355,7 @@ impl Session {
         match self.status.phase {
             Phase::Down | Phase::Plain => false,
             Phase::Unknown => self.ticket.is_some(),
-            Phase::Naming => self.status.refused.is_none(),
+            Phase::Naming => self.status.refused.is_none() && !self.status.is_locked,
             Phase::Joined => self.ticket.is_none() || self.unacked.awaits_answer(),
         }
     }
@@ -372,11 +398,22 @@ impl Session {
         match (answer, self.status.phase) {
             (Answer::Welcome, Phase::Unknown | Phase::Plain) => {
                 self.status.phase = Phase::Naming;
-                if let Some((token, position)) = &self.ticket {
-                    self.hello = Some(format!("!resume {token}@{position}"));
+                if self.ticket.is_some() {
+                    self.introduce();
                 }
             }
             (Answer::Welcome, _) => {}
+            (Answer::PasswordNeeded, Phase::Naming) => return self.locked(None),
+            // The name was sent before it was known that there is a password.
+            (Answer::PasswordFirst, Phase::Naming) => {}
+            (Answer::WrongPassword, Phase::Naming) => {
+                (self.password, self.key, self.hello) = (None, None, None);
+                return self.locked(Some("wrong password"));
+            }
+            (Answer::TlsOnly, Phase::Unknown) => {
+                return barred("this room speaks TLS only; put tls:// before its address");
+            }
+            (Answer::ShownOut(why), _) => return barred(why),
             (Answer::Resumed { name, heard }, _) if is_resuming => {
                 self.unacked.heard(heard);
                 self.unacked.begin(heard);
@@ -417,7 +454,7 @@ impl Session {
                     self.unacked.ask();
                 }
             }
-            (Answer::ResumedElsewhere, Phase::Joined) => return Heard { news: Some(News::Replaced), ..hidden },
+            (Answer::ResumedElsewhere, Phase::Joined) => return barred("this session was resumed elsewhere"),
             _ => return shown,
         }
         hidden
@@ -432,6 +469,33 @@ impl Session {
     fn refuse(&mut self, why: String) -> Heard {
         self.status.refused = Some(why.clone());
         Heard { news: Some(News::Refused(why)), ..Heard::default() }
+    }
+
+    /// The room has a password, and it is not the one that was `said`, if any was.
+    fn locked(&mut self, why: Option<&str>) -> Heard {
+        if !self.is_confidential {
+            return barred("this room has a password, and others can read along; put tls:// before its address");
+        }
+        if self.password.is_some() {
+            self.say_password();
+            return Heard::default();
+        }
+        self.status.is_locked = true;
+        Heard { news: Some(News::Locked(why.map(str::to_owned))), ..Heard::default() }
+    }
+
+    /// Says the password, and then once more who is there.
+    fn say_password(&mut self) {
+        self.key = self.password.as_ref().map(|password| format!("!password {password}"));
+        self.introduce();
+    }
+
+    /// Says who is there: by the ticket, or by the name.
+    fn introduce(&mut self) {
+        match &self.ticket {
+            Some((token, position)) => self.hello = Some(format!("!resume {token}@{position}")),
+            None => self.join_anew(),
+        }
     }
 
     /// Joins as one who was never here.
@@ -463,6 +527,10 @@ impl Session {
     }
 }
 
+fn barred(why: &str) -> Heard {
+    Heard { news: Some(News::Barred(why.to_owned())), ..Heard::default() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -478,7 +546,7 @@ mod tests {
         for line in typed {
             session.say(line.as_bytes(), false);
         }
-        session.connected();
+        session.connected(true);
         assert_eq!(sent(&mut session), ["carol"]);
         session
     }
@@ -508,7 +576,7 @@ mod tests {
     /// What the next connection begins with.
     fn reconnect(session: &mut Session) -> Vec<String> {
         session.broke();
-        session.connected();
+        session.connected(true);
         assert_eq!(session.hello.is_some(), session.ticket.is_none(), "no token before the greeting");
         exchange(session, &[GREETING])
     }
@@ -521,6 +589,45 @@ mod tests {
         assert_eq!(heard.iter().map(|heard| heard.is_history).collect::<Vec<_>>(), [false, true, false, false]);
         assert_eq!(sent(&mut session), [ASK]);
         assert_eq!(exchange(&mut session, &["--- session t at 0, 0 heard"]), ["hello"]);
+    }
+
+    const LOCKED: &str = "--- this room has a password: say !password WORD, then your name";
+
+    /// A password is said before the name, which was sent too early, and before the ticket. Where it is not known, or
+    /// wrong, the user is asked.
+    #[test]
+    fn passwords_are_said_first() {
+        let early = "--- error: say !password WORD first";
+        let mut session = carol(&["hello"]);
+        let heard = hear(&mut session, &[GREETING, LOCKED, early]);
+        assert_eq!((heard[1].news.as_ref(), session.status.is_locked), (Some(&News::Locked(None)), true));
+        assert_eq!((sent(&mut session).len(), session.awaits_answer(), heard[2].is_shown), (0, false, false));
+        session.unlock("sesam".into());
+        assert_eq!(
+            (sent(&mut session), session.status.is_locked),
+            (vec!["!password sesam".into(), "carol".into()], false)
+        );
+        let heard = hear(&mut session, &["--- error: wrong password", early]);
+        assert_eq!(heard[0].news, Some(News::Locked(Some("wrong password".into()))));
+        session.unlock("sesame".into());
+        assert_eq!(sent(&mut session), ["!password sesame", "carol"]);
+        assert_eq!(exchange(&mut session, &[NAMED]), [ASK]);
+        hear(&mut session, &["--- session t at 100, 0 heard"]);
+        session.broke();
+        session.connected(true);
+        assert_eq!(exchange(&mut session, &[GREETING, LOCKED]), ["!password sesame", "!resume t@100"]);
+    }
+
+    /// A password is not said where others can read along.
+    #[test]
+    fn passwords_are_kept_from_others() {
+        let mut session = carol(&[]);
+        session.use_password(Some("sesame".into()));
+        session.broke();
+        session.connected(false);
+        let heard = hear(&mut session, &[GREETING, LOCKED]);
+        assert!(matches!(&heard[1].news, Some(News::Barred(why)) if why.contains("tls://")), "{heard:?}");
+        assert_eq!(sent(&mut session), ["carol"]);
     }
 
     /// A name that cannot be had is chosen anew, or tried again after a break.
@@ -544,7 +651,10 @@ mod tests {
         for line in [TAKEN, "--- error: bad name: it is empty", NO_SESSION, "--- 2 online:", "--- you are carol"] {
             assert_eq!(hear(&mut session, &[line]), [Heard { is_shown: true, ..Heard::default() }]);
         }
-        assert_eq!(hear(&mut session, &["--- error: resumed elsewhere"])[0].news, Some(News::Replaced));
+        for line in ["resumed elsewhere", "you were kicked (spam)", "you are banned for 1h (spam)"] {
+            let heard = hear(&mut session, &[&format!("--- error: {line}")]);
+            assert!(matches!(&heard[0].news, Some(News::Barred(why)) if why.ends_with(line)), "{heard:?}");
+        }
         let heard = hear(&mut carol(&[]), &["--- error: the server is full"]);
         assert_eq!(heard[0].news, Some(News::Complaint("the server is full".into())));
     }
@@ -620,7 +730,7 @@ mod tests {
             assert_eq!(sent(&mut session), ["!who", "secret\u{a0}", "!x"]);
             assert_eq!((session.status.has_joined, session.unacked.len()), (false, 3));
             session.broke();
-            session.connected();
+            session.connected(true);
             assert_eq!(sent(&mut session), ["carol"]);
         }
         let complaint = "not a gotcp server (it says: HTTP/1.1 400)".into();
@@ -632,7 +742,7 @@ mod tests {
 
         let mut session = in_room(&["one"]);
         session.broke();
-        session.connected();
+        session.connected(true);
         assert_eq!(
             (sent(&mut session).len(), session.awaits_greeting()),
             (0, false),
