@@ -166,7 +166,7 @@ pub struct ClientArgs {
     #[arg(long, value_name = "SHA256:KEY")]
     pub pin: Option<Fingerprint>,
 
-    /// File whose first line is the room's password; without it GOTCP_PASSWORD is, or it is asked for
+    /// File whose first line is the room's password; else it is in the environment (`GOTCP_PASSWORD`), or asked for
     #[arg(long, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
 

@@ -249,7 +249,8 @@ impl Desk<'_> {
                 Typed::Text(text) => match asked {
                     Question::Password if is_blank(&text) => {}
                     Question::Password => {
-                        handle.tell(Command::Unlock(text.lines().next().unwrap_or_default().trim().into()))
+                        let word = text.lines().next().unwrap_or_default().trim();
+                        handle.tell(Command::Unlock(word.into()));
                     }
                     Question::Name => self.choose_name(handle, &text),
                     Question::Nothing => self.send(handle, &text),

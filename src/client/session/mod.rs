@@ -30,6 +30,7 @@ const NO_BREAK_SPACE: char = '\u{a0}';
 const STRANGERS: [&str; 2] = ["HTTP/", "SSH-"];
 
 /// The user's part of a conversation, over as many connections as it takes.
+#[allow(clippy::struct_excessive_bools)] // Each is a fact of its own.
 pub struct Session {
     status: Status,
     wanted: Wanted,
@@ -402,10 +403,9 @@ impl Session {
                     self.introduce();
                 }
             }
-            (Answer::Welcome, _) => {}
+            // The name may have been sent before it was known that there is a password.
+            (Answer::Welcome, _) | (Answer::PasswordFirst, Phase::Naming) => {}
             (Answer::PasswordNeeded, Phase::Naming) => return self.locked(None),
-            // The name was sent before it was known that there is a password.
-            (Answer::PasswordFirst, Phase::Naming) => {}
             (Answer::WrongPassword, Phase::Naming) => {
                 (self.password, self.key, self.hello) = (None, None, None);
                 return self.locked(Some("wrong password"));
