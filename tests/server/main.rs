@@ -10,4 +10,5 @@ mod log;
 mod network;
 #[path = "../support/mod.rs"]
 mod support;
+mod tls;
 mod transcript;

@@ -654,7 +654,8 @@ impl Tally {
                 Some(News::Resumed | News::Returned) => self.resumed += 1,
                 Some(News::Rejoined) => self.rejoined += 1,
                 Some(News::Refused(why)) => panic!("{why}"),
-                Some(News::Replaced) => panic!("nobody else has this session"),
+                Some(News::Barred(_)) => panic!("nobody else has this session"),
+                Some(News::Locked(_)) => panic!("there is no password"),
                 Some(News::Complaint(_)) | None => {}
             }
             if let Some(rest) = text.strip_prefix("--- missed ") {

@@ -20,6 +20,8 @@ pub mod pty;
 pub mod server;
 #[cfg(unix)]
 pub mod svg;
+#[cfg(unix)]
+pub mod tls;
 
 #[cfg(target_os = "linux")]
 pub mod network;

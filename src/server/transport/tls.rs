@@ -49,6 +49,8 @@ pub struct Session {
     is_fresh: bool,
     /// Whether the handshake is done.
     is_open: bool,
+    /// Whether the peer has broken the rules: then nothing of it is looked at any more.
+    has_failed: bool,
     /// Whether the peer has said that it will send nothing more.
     has_peer_ended: bool,
     /// Whether the peer was told that nothing more comes.
@@ -68,6 +70,7 @@ impl Session {
             sent: 0,
             is_fresh: true,
             is_open: false,
+            has_failed: false,
             has_peer_ended: false,
             has_ended: false,
         })
@@ -94,6 +97,9 @@ impl Session {
         if self.has_peer_ended {
             return Ok(0);
         }
+        if self.has_failed {
+            return Err(ErrorKind::InvalidData.into());
+        }
         let records = &mut scratch.records;
         records.clear();
         records.append(&mut self.incoming);
@@ -110,6 +116,7 @@ impl Session {
             }
         }
         let outcome = self.process(records, buffer);
+        self.has_failed = outcome.is_err();
         // The handshake goes on without waiting for something to be said; and if it failed, the peer is told why.
         match self.flush(socket) {
             Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error),
@@ -177,7 +184,7 @@ impl Session {
     /// # Errors
     /// Those of the socket.
     pub fn end(&mut self, socket: &mut impl Socket) -> io::Result<bool> {
-        if self.is_open && !std::mem::replace(&mut self.has_ended, true) {
+        if self.is_open && !self.has_failed && !std::mem::replace(&mut self.has_ended, true) {
             let mut notice = [0; 64];
             let length = self.encrypt(|traffic| traffic.queue_close_notify(&mut notice).map_err(io::Error::other))?;
             self.outgoing.extend_from_slice(&notice[..length]);
@@ -192,7 +199,6 @@ impl Session {
     /// Decrypts whole records into `text`. Returns how many bytes of each there are.
     fn process(&mut self, records: &mut [u8], text: &mut [u8]) -> Result<(usize, usize), rustls::Error> {
         let (mut used, mut written) = (0, 0);
-        let mut failure = None;
         loop {
             let UnbufferedStatus { mut discard, state, .. } = self.connection.process_tls_records(&mut records[used..]);
             match state {
@@ -210,13 +216,20 @@ impl Session {
                 Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
                 Ok(ConnectionState::WriteTraffic(_)) => {
                     self.is_open = true;
-                    return failure.map_or(Ok((used + discard, written)), Err);
+                    return Ok((used + discard, written));
                 }
                 Ok(ConnectionState::PeerClosed) => self.has_peer_ended = true,
-                Ok(_) => return failure.map_or(Ok((used + discard, written)), Err),
-                // What the peer is to be told of it is still to be encoded.
-                Err(error) if failure.is_none() => failure = Some(error),
-                Err(error) => return Err(failure.unwrap_or(error)),
+                Ok(_) => return Ok((used + discard, written)),
+                Err(error) => {
+                    // The first thing it has to say now is to tell the peer why.
+                    let rest = &mut records[used + discard..];
+                    if let Ok(ConnectionState::EncodeTlsData(mut data)) =
+                        self.connection.process_tls_records(rest).state
+                    {
+                        encode(&mut data, &mut self.outgoing);
+                    }
+                    return Err(error);
+                }
             }
             used += discard;
         }
@@ -225,18 +238,39 @@ impl Session {
     /// Encrypts something, once what else is to be sent before is encoded.
     fn encrypt(
         &mut self,
-        encrypt: impl FnOnce(
+        mut encrypt: impl FnMut(
             &mut rustls::unbuffered::WriteTraffic<'_, rustls::server::ServerConnectionData>,
         ) -> io::Result<usize>,
     ) -> io::Result<usize> {
+        if self.has_failed {
+            return Err(ErrorKind::BrokenPipe.into());
+        }
         loop {
-            match self.connection.process_tls_records(&mut []).state {
-                Ok(ConnectionState::WriteTraffic(mut traffic)) => return encrypt(&mut traffic),
-                Ok(ConnectionState::EncodeTlsData(mut data)) => encode(&mut data, &mut self.outgoing),
-                Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
-                Ok(ConnectionState::PeerClosed) => self.has_peer_ended = true,
-                Ok(_) => return Err(ErrorKind::BrokenPipe.into()),
-                Err(error) => return Err(io::Error::new(ErrorKind::InvalidData, error)),
+            // What has arrived of a message is not used up, and rustls knows where in it it was.
+            let UnbufferedStatus { discard, state, .. } = self.connection.process_tls_records(&mut self.incoming);
+            let outcome = match state {
+                Ok(ConnectionState::WriteTraffic(mut traffic)) => Some(encrypt(&mut traffic)),
+                Ok(ConnectionState::EncodeTlsData(mut data)) => {
+                    encode(&mut data, &mut self.outgoing);
+                    None
+                }
+                Ok(ConnectionState::TransmitTlsData(data)) => {
+                    data.done();
+                    None
+                }
+                Ok(ConnectionState::PeerClosed) => {
+                    self.has_peer_ended = true;
+                    None
+                }
+                Ok(_) => Some(Err(ErrorKind::BrokenPipe.into())),
+                Err(error) => {
+                    self.has_failed = true;
+                    Some(Err(io::Error::new(ErrorKind::InvalidData, error)))
+                }
+            };
+            self.incoming.drain(..discard);
+            if let Some(outcome) = outcome {
+                return outcome;
             }
         }
     }
