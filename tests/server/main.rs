@@ -8,6 +8,7 @@ mod limits;
 mod log;
 #[cfg(target_os = "linux")]
 mod network;
+mod operators;
 #[path = "../support/mod.rs"]
 mod support;
 mod tls;
