@@ -9,3 +9,4 @@ mod prompt;
 mod proxy;
 #[path = "../support/mod.rs"]
 mod support;
+mod tls;

@@ -1,6 +1,7 @@
 //! What only shows between hosts: addresses of sites, and cables that are cut. The hosts are network namespaces that
 //! each test makes for itself; if it may not, it says so and tests nothing.
 
+use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -8,6 +9,7 @@ use crate::support::network::Host;
 use crate::support::peer::{Peer, WELCOME};
 use crate::support::server::Server;
 use crate::support::skip::skipped;
+use tempfile::TempDir;
 
 /// Of IPv6 a whole /64 counts as one address, for that is what one site has; the next /64 is another one.
 #[test]
@@ -26,6 +28,56 @@ fn a_site_counts_as_one_address() {
         two.expect(WELCOME);
         assert_eq!(connect("fd00:1::3").rest(), ["--- error: too many connections from your address (2)"]);
         connect("fd00:1:0:1::1").expect(WELCOME);
+    });
+}
+
+/// A password that others could read on its way is not taken; neither is what would make an operator. And whoever is
+/// banned does not come back from another address of their network, while the next network may.
+#[test]
+fn words_and_bans_go_by_the_network() {
+    let Some(host) = Host::new() else { return skip() };
+    for address in ["fd00:1::1/64", "fd00:1::2/64", "fd00:1:0:1::1/64"] {
+        assert!(host.ip(&format!("addr add {address} dev lo nodad")));
+    }
+    let folder = TempDir::new().unwrap();
+    let file = |name: &str, word: &str| {
+        let file = folder.path().join(name);
+        fs::write(&file, word).unwrap();
+        file.display().to_string()
+    };
+    let (room, operator) = (file("room", "sesame"), file("operator", "root"));
+    host.run(|| {
+        let to = |server: &Server, from: &str| {
+            let at = if from.contains(':') { "[fd00:1::1]" } else { "127.0.0.1" };
+            Peer::connect_from(from.parse().unwrap(), format!("{at}:{}", server.address.port()).parse().unwrap())
+        };
+        let server = Server::start_on("[::]:0", &format!("--password-file {room}"));
+        let mut peer = to(&server, "fd00:1::2");
+        peer.send("!password sesame\ncarol\n");
+        peer.expect(WELCOME);
+        peer.expect("--- this room has a password: say !password WORD, then your name");
+        assert_eq!(peer.rest(), ["--- error: the password is taken over TLS only"]);
+
+        let mut server = Server::start_on("[::]:0", &format!("--operator-password-file {operator}"));
+        server.find_on_console("whoever is on the way can read what is said; --tls offered changes that");
+        server.find_on_console("whoever reaches it can come in; --password-file changes that");
+        let mut carol = to(&server, "127.0.0.1").named("carol");
+        carol.say("!operator root");
+        carol.skip_to("--- you are an operator");
+        let mut dave = to(&server, "fd00:1::1").named("dave");
+        dave.say("!operator root");
+        dave.skip_to("--- error: the password is taken over TLS only");
+        carol.say("!ban dave 1h");
+        dave.rest();
+        let mut neighbour = to(&server, "fd00:1::2");
+        neighbour.half_close();
+        assert_eq!(neighbour.rest().last().unwrap(), "--- error: you are banned for 1h (by an operator)");
+        to(&server, "fd00:1:0:1::1").named("erin").say("!exit");
+        carol.say("!bans");
+        carol.skip_to("---   dave, fd00:1::/64, for 1h (by an operator)");
+        carol.say("!unban fd00:1::/64");
+        carol.say("!bans");
+        carol.skip_to("--- nobody is banned");
     });
 }
 
