@@ -1,11 +1,13 @@
 //! The load generator: thousands of clients in one thread, which count and compare every byte they receive.
 
 use std::io::{self, ErrorKind, Read, Write};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use super::subject::{PAYLOAD, SENDERS, Subject, text};
 
@@ -48,11 +50,17 @@ pub struct Load<'a> {
 }
 
 struct Client {
-    socket: TcpStream,
+    socket: Socket,
     /// Bytes (or lines, see [`Load`]) that it has received in this part of the run.
     heard: u64,
     to_say: Vec<u8>,
     said: usize,
+}
+
+/// A client's connection.
+enum Socket {
+    Plain(TcpStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
 }
 
 impl<'a> Load<'a> {
@@ -230,11 +238,30 @@ impl<'a> Load<'a> {
     fn connect(&mut self, address: std::net::SocketAddr, hello: &[u8]) -> anyhow::Result<()> {
         let mut socket = std::net::TcpStream::connect_timeout(&address, PATIENCE).context("cannot connect")?;
         socket.set_nodelay(true)?;
-        socket.write_all(hello)?;
+        let tls = match self.subject.certificate() {
+            None => {
+                socket.write_all(hello)?;
+                None
+            }
+            Some(certificate) => {
+                let mut roots = RootCertStore::empty();
+                roots.add(certificate.clone())?;
+                let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+                let mut connection = ClientConnection::new(Arc::new(config), "localhost".try_into()?)?;
+                connection.complete_io(&mut socket)?;
+                connection.writer().write_all(hello)?;
+                connection.write_tls(&mut socket)?;
+                Some(connection)
+            }
+        };
         socket.set_nonblocking(true)?;
         let mut socket = TcpStream::from_std(socket);
         let token = Token(self.clients.len());
         self.poll.registry().register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
+        let socket = match tls {
+            None => Socket::Plain(socket),
+            Some(connection) => Socket::Tls(Box::new(StreamOwned::new(connection, socket))),
+        };
         self.clients.push(Client { socket, heard: 0, to_say: Vec::new(), said: 0 });
         Ok(())
     }
@@ -276,8 +303,8 @@ impl<'a> Load<'a> {
                     Ok(0) => bail!("the server has disconnected client {index}"),
                     Ok(count) => {
                         client.heard += hear(client, index, &self.buffer[..count])?;
-                        // A short read has emptied the socket.
-                        if count < self.buffer.len() {
+                        // A short read has emptied the socket, but not what was decrypted.
+                        if matches!(client.socket, Socket::Plain(_)) && count < self.buffer.len() {
                             break;
                         }
                     }
@@ -300,9 +327,38 @@ impl Client {
                 Err(error) => return Err(error),
             }
         }
+        match self.socket.flush() {
+            Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error),
+            _ => {}
+        }
         self.to_say = Vec::new();
         self.said = 0;
         Ok(())
+    }
+}
+
+impl Read for Socket {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Socket::Plain(socket) => socket.read(buffer),
+            Socket::Tls(tls) => tls.read(buffer),
+        }
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Socket::Plain(socket) => socket.write(bytes),
+            Socket::Tls(tls) => tls.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Socket::Plain(socket) => socket.flush(),
+            Socket::Tls(tls) => tls.flush(),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use gotcp::protocol::notice::{Private, Public};
+use rustls::pki_types::CertificateDer;
 
 /// Bytes of text in a message.
 pub const PAYLOAD: usize = 64;
@@ -53,6 +54,11 @@ pub trait Subject {
     /// Whether a sender receives everything, too. If not, the senders have connections of their own.
     fn senders_listen(&self) -> bool {
         true
+    }
+
+    /// The certificate of a server that is spoken to in TLS.
+    fn certificate(&self) -> Option<&CertificateDer<'static>> {
+        None
     }
 
     /// What a client sends once it has been greeted.

@@ -27,6 +27,8 @@ mod save;
 #[cfg(target_os = "linux")]
 #[path = "../../benches/broadcast/subject.rs"]
 mod subject;
+#[cfg(target_os = "linux")]
+mod tls;
 
 #[cfg(target_os = "linux")]
 fn main() -> anyhow::Result<()> {
@@ -36,6 +38,7 @@ fn main() -> anyhow::Result<()> {
     use others::{Nats, Ncat, Redis};
     use run::Group;
     use subject::{Floor, Gotcp};
+    use tls::GotcpTls;
 
     /// Measures gotcp and other servers, in deliveries per second of server CPU
     #[derive(Debug, Parser)]
@@ -57,7 +60,8 @@ fn main() -> anyhow::Result<()> {
     }
     // Those that are started again as the floor have nothing to build.
     let gotcp = Gotcp { program: if run.floor.is_none() { build_gotcp()? } else { PathBuf::new() } };
-    let runs = run::measure_all(&run, &[&Floor, &gotcp, &Redis, &Nats, &Ncat])?;
+    let tls = GotcpTls::new(&gotcp)?;
+    let runs = run::measure_all(&run, &[&Floor, &gotcp, &tls, &Redis, &Nats, &Ncat])?;
     let rows = report::rows(&runs);
     print!("{}", report::tables(&rows));
     if let Some(folder) = save {

@@ -8,7 +8,10 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 use rustls::ServerConfig;
-use rustls::crypto::ring;
+use rustls::crypto::ring::cipher_suite::{
+    TLS13_AES_128_GCM_SHA256, TLS13_AES_256_GCM_SHA384, TLS13_CHACHA20_POLY1305_SHA256,
+};
+use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::NoServerSessionStorage;
@@ -58,13 +61,17 @@ impl Files {
         let private = private.ok().with_context(|| format!("there is no private key in {}", key.display()))?;
         let fingerprint =
             Fingerprint::of(&chain[0]).with_context(|| format!("cannot use {}", certificate.display()))?;
-        let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
+        // The fastest first, whatever the client would rather have: what everybody is sent is encrypted for each of them.
+        let suites = [TLS13_AES_128_GCM_SHA256, TLS13_AES_256_GCM_SHA384, TLS13_CHACHA20_POLY1305_SHA256];
+        let provider = CryptoProvider { cipher_suites: suites.to_vec(), ..ring::default_provider() };
+        let builder = ServerConfig::builder_with_provider(Arc::new(provider));
         let builder = builder.with_protocol_versions(&[&TLS13]).context("cannot speak TLS 1.3")?;
         let config = builder.with_no_client_auth().with_single_cert(chain, private);
         let mut config =
             config.with_context(|| format!("cannot use {} with {}", certificate.display(), key.display()))?;
         // A connection lasts; a ticket to come back with would only be memory and bytes, and something to replay.
         config.send_tls13_tickets = 0;
+        config.ignore_client_order = true;
         config.session_storage = Arc::new(NoServerSessionStorage {});
         Ok((Arc::new(config), fingerprint))
     }

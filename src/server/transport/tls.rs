@@ -1,11 +1,11 @@
 //! TLS without buffers of its own.
 //!
 //! A [`Session`] keeps only what cannot be dealt with at once: the beginning of a record that has not arrived whole, and
-//! of one record the rest that the socket did not take. Everything else goes through a scratch that all sessions share.
+//! of a few records the rest that the socket did not take. Everything else goes through a scratch that all sessions share.
 //! So a member costs a few KiB, whatever is said.
 //!
 //! What is encrypted counts as taken, like what a plain socket keeps in the kernel; and while there is a rest, nothing
-//! more is encrypted. So a slow reader is at most one record further behind than it seems.
+//! more is encrypted. So a slow reader is at most a few records further behind than it seems.
 
 use std::fmt;
 use std::io::{self, ErrorKind, IoSlice};
@@ -23,11 +23,19 @@ pub const RECORD: usize = 5 + (1 << 14) + 256;
 /// The most text in one record.
 const TEXT: usize = 1 << 14;
 
+/// The most records that are written at once. A write of one costs the kernel nearly as much as one of four, but what
+/// the socket does not take of them has to be kept.
+const MAX_BATCH: usize = 4;
+
 /// Room that all sessions share.
 #[derive(Default)]
 pub struct Scratch {
+    /// Text to be encrypted.
     text: Vec<u8>,
-    records: Vec<u8>,
+    /// Records that arrive.
+    incoming: Vec<u8>,
+    /// Records that leave.
+    outgoing: Vec<u8>,
 }
 
 impl fmt::Debug for Scratch {
@@ -45,6 +53,8 @@ pub struct Session {
     /// What is encrypted and the socket has not taken, and how much of it it has.
     outgoing: Vec<u8>,
     sent: usize,
+    /// How many records may be written at once: more each time that the socket takes all of them, and one after it has not.
+    batch: usize,
     /// Whether `incoming` has not been looked at since it arrived.
     is_fresh: bool,
     /// Whether the handshake is done.
@@ -68,6 +78,7 @@ impl Session {
             incoming,
             outgoing: Vec::new(),
             sent: 0,
+            batch: 1,
             is_fresh: true,
             is_open: false,
             has_failed: false,
@@ -100,7 +111,7 @@ impl Session {
         if self.has_failed {
             return Err(ErrorKind::InvalidData.into());
         }
-        let records = &mut scratch.records;
+        let records = &mut scratch.incoming;
         records.clear();
         records.append(&mut self.incoming);
         self.incoming = Vec::new();
@@ -134,7 +145,7 @@ impl Session {
         Ok(text)
     }
 
-    /// Encrypts and writes at most one record of text; returns how much text that is.
+    /// Encrypts and writes a few records of text at most; returns how much text that is.
     ///
     /// # Errors
     /// Those of the socket, if it took nothing.
@@ -145,12 +156,14 @@ impl Session {
         slices: &[IoSlice<'_>],
     ) -> io::Result<usize> {
         self.flush(socket)?;
-        let Scratch { text, records } = scratch;
+        let Scratch { text, outgoing: records, .. } = scratch;
+        let limit = self.batch * TEXT;
         text.clear();
         for slice in slices {
-            text.extend_from_slice(&slice[..slice.len().min(TEXT - text.len())]);
+            text.extend_from_slice(&slice[..slice.len().min(limit - text.len())]);
         }
-        records.resize(2 * RECORD, 0);
+        // Before them, an answer to new keys may have to be sent.
+        records.resize((MAX_BATCH + 1) * RECORD, 0);
         let length = self.encrypt(|traffic| traffic.encrypt(text, records).map_err(io::Error::other))?;
         let written = if self.is_behind() {
             0
@@ -162,6 +175,7 @@ impl Session {
             }
         };
         self.outgoing.extend_from_slice(&records[written..length]);
+        self.batch = if self.is_behind() { 1 } else { MAX_BATCH.min(2 * self.batch) };
         Ok(text.len())
     }
 
