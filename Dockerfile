@@ -39,8 +39,10 @@ COPY --from=build --chown=65532:65532 /image/ /
 USER 65532:65532
 
 # A server listens on every address of its container. A client looks for the server where the scripts put it.
+# What a server keeps besides the room, the certificate that it made, is in the same place.
 ENV GOTCP_LISTEN=0.0.0.0:7777 \
-    GOTCP_SERVER=192.168.111.111:7777
+    GOTCP_SERVER=192.168.111.111:7777 \
+    XDG_STATE_HOME=/data
 EXPOSE 7777
 
 # Connects, reads the greeting and leaves without joining.

@@ -22,7 +22,11 @@ Options for server:
     --address IP        the server's address on goTCPnet [default: 192.168.111.111]
     --subnet CIDR       the subnet of goTCPnet [default: the /24 around --address]
     --port PORT         the port of this machine that leads to the server [default: 7777]
+    --files FOLDER      a folder that the server sees as /files, for certificates and passwords
     '--' OPTION...      options for gotcp server itself, such as '--' --max-clients 50
+
+Options for client:
+    '--' OPTION...      options for gotcp client itself, such as '--' --server tls://192.168.111.111
 
 Options for all three:
     --engine NAME       docker or podman [default: docker, or podman if there is no docker]
@@ -55,7 +59,7 @@ function server {
     if (-not (tell run --detach --name gotcpserver --network goTCPnet --ip "$address" --publish "${port}:7777" `
         --restart unless-stopped --read-only --cap-drop ALL --security-opt no-new-privileges `
         --log-driver json-file --log-opt max-size=10m --log-opt max-file=3 `
-        --volume gotcpdata:/data gotcp server --log /data/room.db @options)) {
+        --volume gotcpdata:/data @mount gotcp server --log /data/room.db @options)) {
         # Every engine names a port that it cannot have as HOST:PORT.
         if ($said -like "*:${port}*") { die "port $port of this machine is taken; choose another with --port" }
         die "cannot start the server: $(reason)"
@@ -94,7 +98,7 @@ function client {
     $tty = if ([Console]::IsInputRedirected -or [Console]::IsOutputRedirected) { 'false' } else { 'true' }
     run run --rm --interactive "--tty=$tty" --name "$container" --network goTCPnet --no-healthcheck `
         --env "GOTCP_SERVER=${address}:7777" --env "TZ=local$zone" --read-only --cap-drop ALL `
-        --security-opt no-new-privileges gotcp client --no-tag "--username=$name#$tag"
+        --security-opt no-new-privileges gotcp client --no-tag "--username=$name#$tag" @options
 }
 
 function stop {
@@ -156,9 +160,10 @@ function say($text) { [Console]::Out.WriteLine("dockerbuild: $text") }
 function die($text) { [Console]::Error.WriteLine("dockerbuild: $text"); exit 1 }
 function wrong($text) { [Console]::Error.WriteLine("dockerbuild: $text (see $me -h)"); exit 2 }
 
-$command = $name = $engine = $said = $subnet = $for_server = ''
-$dry_run = $new_network = $new_server = $false
+$command = $name = $engine = $said = $subnet = $for_server = $files = ''
+$dry_run = $new_network = $new_server = $passed_on = $false
 $format = @()
+$mount = @()
 $options = @()
 $address = '192.168.111.111'
 $port = '7777'
@@ -171,8 +176,8 @@ while ($words.Count) {
     $word, $words = $words
     if ('-h', '--help' -ccontains $word) { usage; exit }
     elseif ($word -ceq '--dry-run') { $dry_run = $true }
-    elseif ($word -ceq '--') { $for_server = "'--'"; if ($words.Count) { $options = @($words) }; break }
-    elseif ($word -cmatch '^--(address|subnet|port|engine)(=|$)') {
+    elseif ($word -ceq '--') { $passed_on = $true; if ($words.Count) { $options = @($words) }; break }
+    elseif ($word -cmatch '^--(address|subnet|port|files|engine)(=|$)') {
         $word, $value = $word -split '=', 2
         if ($null -eq $value) {
             if (-not $words.Count) { wrong "$word needs a value" }
@@ -181,13 +186,14 @@ while ($words.Count) {
         if ($word -cne '--engine') { $for_server = $word }
         Set-Variable -Name $word.Substring(2) -Value $value
     }
-    elseif ($word.StartsWith('-')) { wrong "there is no option $word; options for gotcp server itself come after '--'" }
+    elseif ($word.StartsWith('-')) { wrong "there is no option $word; options for gotcp itself come after '--'" }
     elseif ($command -and "$command$name" -cne 'client') { wrong "unexpected argument $word" }
     elseif (-not $command) { $command = $word } else { $name = $word }
 }
 
 if ($command -cnotmatch '^(server|client|stop)$') { wrong "say what to do: server, client or stop" }
 if ($command -cne 'server' -and $for_server) { wrong "$for_server is for server only" }
+if ($command -ceq 'stop' -and $passed_on) { wrong "'--' is for server and client only" }
 if ($engine -cnotmatch '^(docker|podman)?$') { wrong "$engine is neither docker nor podman" }
 if ($port -notmatch '^[1-9][0-9]{0,4}$' -or [int]$port -gt 65535) { wrong "$port is not a port" }
 if ($address -notmatch "^$ip$") { wrong "$address is not an address like 192.168.111.111" }
@@ -200,6 +206,10 @@ $place = (number $address) - $start
 if ($start % $size) { wrong "$subnet is not a subnet like 192.168.111.0/24" }
 if ($place -lt 0 -or $place -ge $size) { wrong "$address is not in the subnet $subnet" }
 if ($place -eq 0 -or $place -eq $size - 1) { wrong "$address cannot be used: it is at an end of $subnet" }
+if ($files) {
+    if (-not (Test-Path -PathType Container -LiteralPath $files)) { wrong "$files is not a folder" }
+    $mount = @('--volume', "$(Resolve-Path -LiteralPath $files):/files:ro,z")
+}
 if ($place -eq 1) { wrong "$address cannot be used: it is the gateway of $subnet" }
 
 function is_here($program) { [bool](Get-Command -CommandType Application -Name $program -ErrorAction SilentlyContinue) }

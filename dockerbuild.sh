@@ -21,7 +21,11 @@ Options for server:
     --address IP        the server's address on goTCPnet [default: 192.168.111.111]
     --subnet CIDR       the subnet of goTCPnet [default: the /24 around --address]
     --port PORT         the port of this machine that leads to the server [default: 7777]
+    --files FOLDER      a folder that the server sees as /files, for certificates and passwords
     '--' OPTION...      options for gotcp server itself, such as '--' --max-clients 50
+
+Options for client:
+    '--' OPTION...      options for gotcp client itself, such as '--' --server tls://192.168.111.111
 
 Options for all three:
     --engine NAME       docker or podman [default: docker, or podman if there is no docker]
@@ -51,7 +55,7 @@ server() {
     if ! tell run --detach --name gotcpserver --network goTCPnet --ip "$address" --publish "${port}:7777" \
         --restart unless-stopped --read-only --cap-drop ALL --security-opt no-new-privileges \
         --log-driver json-file --log-opt max-size=10m --log-opt max-file=3 \
-        --volume gotcpdata:/data gotcp server --log /data/room.db "$@"; then
+        --volume gotcpdata:/data ${files:+--volume "$files:/files:ro,z"} gotcp server --log /data/room.db "$@"; then
         # Every engine names a port that it cannot have as HOST:PORT.
         [ "${said#*":$port"}" = "$said" ] || die "port $port of this machine is taken; choose another with --port"
         die "cannot start the server: $(reason)"
@@ -90,7 +94,7 @@ client() {
     if [ -t 0 ] && [ -t 1 ]; then tty=true; fi
     run run --rm --interactive "--tty=$tty" --name "$container" --network goTCPnet --no-healthcheck \
         --env "GOTCP_SERVER=${address}:7777" --env "TZ=local$zone" --read-only --cap-drop ALL \
-        --security-opt no-new-privileges gotcp client --no-tag "--username=$name#$tag"
+        --security-opt no-new-privileges gotcp client --no-tag "--username=$name#$tag" "$@"
 }
 
 stop() {
@@ -147,7 +151,7 @@ say() { printf 'dockerbuild: %s\n' "$1"; }
 die() { say "$1" >&2 && exit 1; }
 wrong() { say "$1 (see $me -h)" >&2 && exit 2; }
 
-command='' name='' engine='' dry_run='' said='' new_network='' new_server='' for_server='' format=''
+command='' name='' engine='' dry_run='' said='' new_network='' new_server='' for_server='' passed_on='' format='' files=''
 address=192.168.111.111 subnet='' port=7777
 byte='(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])'
 ip="$byte\.$byte\.$byte\.$byte"
@@ -157,14 +161,14 @@ while [ $# -gt 0 ]; do
     case $word in
     -h | --help) usage && exit ;;
     --dry-run) dry_run=yes ;;
-    --) for_server="'--'" && break ;;
-    --address=* | --subnet=* | --port=* | --engine=*) set -- "${word%%=*}" "${word#*=}" "$@" ;;
-    --address | --subnet | --port | --engine)
+    --) passed_on=yes && break ;;
+    --address=* | --subnet=* | --port=* | --files=* | --engine=*) set -- "${word%%=*}" "${word#*=}" "$@" ;;
+    --address | --subnet | --port | --files | --engine)
         [ $# -gt 0 ] || wrong "$word needs a value"
         [ "$word" = --engine ] || for_server=$word
         eval "${word#--}=\$1" && shift
         ;;
-    -*) wrong "there is no option $word; options for gotcp server itself come after '--'" ;;
+    -*) wrong "there is no option $word; options for gotcp itself come after '--'" ;;
     *)
         [ -z "$command" ] || [ "$command$name" = client ] || wrong "unexpected argument $word"
         if [ -z "$command" ]; then command=$word; else name=$word; fi
@@ -174,6 +178,7 @@ done
 
 matches "$command" 'server|client|stop' || wrong "say what to do: server, client or stop"
 [ "$command" = server ] || [ -z "$for_server" ] || wrong "$for_server is for server only"
+[ "$command" != stop ] || [ -z "$passed_on" ] || wrong "'--' is for server and client only"
 matches "$engine" '(docker|podman)?' || wrong "$engine is neither docker nor podman"
 { matches "$port" '[1-9][0-9]{0,4}' && [ "$port" -le 65535 ]; } || wrong "$port is not a port"
 matches "$address" "$ip" || wrong "$address is not an address like 192.168.111.111"
@@ -185,6 +190,8 @@ place=$(($(number "$address") - start))
 [ $((start % size)) -eq 0 ] || wrong "$subnet is not a subnet like 192.168.111.0/24"
 [ $((place >= 0 && place < size)) -eq 1 ] || wrong "$address is not in the subnet $subnet"
 [ $((place > 0 && place < size - 1)) -eq 1 ] || wrong "$address cannot be used: it is at an end of $subnet"
+[ -z "$files" ] || [ -d "$files" ] || wrong "$files is not a folder"
+files=${files:+$(CDPATH='' cd -- "$files" && pwd -P)}
 [ "$place" -ne 1 ] || wrong "$address cannot be used: it is the gateway of $subnet"
 
 [ -n "$engine" ] || { command -v docker || ! command -v podman; } > /dev/null || engine=podman

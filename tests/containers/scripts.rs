@@ -205,6 +205,10 @@ fn server_takes_options() {
     let start = format!("{START} --rate 0 -qq --port 1 --help");
     let args = ["server", "--", "--rate", "0", "-qq", "--port", "1", "--help"];
     does(&case(&args, &nothing), RUNS, &[BUILD_STAGE, BUILD, PRUNE, MAKE_NETWORK, &start]);
+
+    let start = START.replace("gotcp server", "--volume /usr:/files:ro,z gotcp server") + " --tls offered";
+    let args = ["server", "--files", "/usr/../usr/", "--", "--tls", "offered"];
+    does(&case(&args, &nothing), RUNS, &[BUILD_STAGE, BUILD, PRUNE, MAKE_NETWORK, &start]);
 }
 
 /// A client joins the server that is running, whatever its address, and is told the local time zone: an offset east of
@@ -214,6 +218,8 @@ fn client_joins_the_server() {
     does(&case(&["client", "carol"], &[ADDRESS]), "", &[JOIN]);
     let elsewhere = Answer(ADDRESS.0, 0, "10.1.2.3");
     does(&case(&["client", "carol"], &[elsewhere]), "", &[&JOIN.replace("192.168.111.111", "10.1.2.3")]);
+    let args = ["client", "carol", "--", "--server", "tls://10.1.2.3"];
+    does(&case(&args, &[ADDRESS]), "", &[&format!("{JOIN} --server tls://10.1.2.3")]);
     for (zone, told) in [("India-5:30", "local-05:30"), ("Newfoundland3:30", "local+03:30")] {
         let case = Case { zone, ..case(&["client", "carol"], &[ADDRESS]) };
         let outcome = case.run_with(OsStr::new("/bin/sh"), "dockerbuild.sh");
@@ -342,7 +348,7 @@ fn wrong_usage_is_one_line() {
     let wrong: &[(&[&str], &str)] = &[
         (&[], "say what to do: server, client or stop"),
         (&["frob"], "say what to do: server, client or stop"),
-        (&["server", "--frob"], "there is no option --frob; options for gotcp server itself come after '--'"),
+        (&["server", "--frob"], "there is no option --frob; options for gotcp itself come after '--'"),
         (&["server", "--port"], "--port needs a value"),
         (&["server", "--port", "0"], "0 is not a port"),
         (&["server", "--port", "65536"], "65536 is not a port"),
@@ -363,7 +369,9 @@ fn wrong_usage_is_one_line() {
         (&["server", "twice"], "unexpected argument twice"),
         (&["client", "carol", "bob"], "unexpected argument bob"),
         (&["client", "--port", "9000"], "--port is for server only"),
-        (&["client", "carol", "--", "--no-bell"], "'--' is for server only"),
+        (&["stop", "--", "--no-bell"], "'--' is for server and client only"),
+        (&["server", "--files", "/nowhere"], "/nowhere is not a folder"),
+        (&["client", "--files=/"], "--files is for server only"),
         (&["stop", "--address=10.1.2.3"], "--address is for server only"),
     ];
     for (args, err) in wrong {
@@ -377,7 +385,9 @@ fn help_needs_no_engine() {
     for arg in ["-h", "--help"] {
         let outcome = Case { engines: &[], ..case(&[arg], &[]) }.run();
         assert_eq!((outcome.code, outcome.err.as_str()), (0, ""));
-        for word in ["ME server ", "ME client [NAME] ", "ME stop ", "--address", "--port", "'--'", "--dry-run"] {
+        for word in
+            ["ME server ", "ME client [NAME] ", "ME stop ", "--address", "--port", "--files", "'--'", "--dry-run"]
+        {
             assert!(outcome.out.contains(word), "no {word} in {}", outcome.out);
         }
     }
@@ -393,8 +403,13 @@ fn the_two_scripts_read_alike() {
     };
     assert_eq!(help(POWERSHELL, "@\"\n", "\"@"), help(SHELL, "<< END\n", "END\n"));
 
-    let shell =
-        story(&SHELL.replace("\\\n", " ").replace("\"$@\"", "@options").replace("${format:+\"$format\"}", "@format"));
+    let shell = story(
+        &SHELL
+            .replace("\\\n", " ")
+            .replace("\"$@\"", "@options")
+            .replace("${format:+\"$format\"}", "@format")
+            .replace("${files:+--volume \"$files:/files:ro,z\"}", "@mount"),
+    );
     let powershell = story(&POWERSHELL.replace("`\n", " "));
     assert_eq!(powershell, shell);
     assert!(shell.len() > 50, "{shell:#?}");
