@@ -141,6 +141,10 @@ pub struct ServerArgs {
     #[arg(long, value_name = "FILE")]
     pub operator_password_file: Option<PathBuf>,
 
+    /// Address on which figures for Prometheus are served, at /metrics
+    #[arg(long, value_name = "HOST:PORT")]
+    pub metrics: Option<ListenAddress>,
+
     /// Time to deliver what is still owed when the server is stopped
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
     pub drain: Duration,
@@ -148,6 +152,10 @@ pub struct ServerArgs {
     /// File to write the conversation to; newcomers' history is read back from it after a restart
     #[arg(long, value_name = "FILE")]
     pub transcript: Option<PathBuf>,
+
+    /// Begin each line of the console with the time, even on a terminal
+    #[arg(long)]
+    pub log_time: bool,
 
     /// Say less on the console: -q leaves out what was said, -qq all but trouble
     #[arg(short, action = clap::ArgAction::Count)]

@@ -53,7 +53,7 @@
 //! | `lobby/access.rs`, `lobby/rate_limit.rs` | how many may come; how fast they may send |
 //! | `lobby/backpressure.rs` | slow readers |
 //! | `lobby/limits.rs` | how much there may be of everything |
-//! | `lobby/event.rs` | what an operator wants to know |
+//! | `lobby/event.rs`, `lobby/stats.rs` | what an operator wants to know, and to count |
 //! | [`log`] | where entries are kept if not in memory: bytes to it |
 //! | `log/disk.rs` | the thread that commits |
 //! | `log/file.rs` | the database: its tables, and what survives what |
@@ -71,6 +71,7 @@
 //! | `server/journal.rs`, `server/clock.rs` | the room's log in a file, between the lobby and the disk; the time |
 //! | `server/background.rs` | writing without waiting |
 //! | `server/console.rs`, `server/terminal.rs` | what the operator sees, and types |
+//! | `server/metrics.rs` | what monitoring reads |
 //! | `server/transcript.rs` | the conversation on disk |
 //! | [`client`] | one network thread and rustyline; knows nothing of `room`, `lobby` and `server`. Its own front page maps its files |
 //!

@@ -113,6 +113,7 @@ impl Blocked {
 impl Lobby {
     /// A socket took `count` bytes of what [`Lobby::chunks`] gave.
     pub fn take(&mut self, id: ClientId, count: usize, now: Duration) {
+        self.counts.sent += count as u64;
         self.change_outbox(id, |outbox, scrollback| outbox.take(scrollback, count));
         let client = self.clients[id.0].as_mut().expect(super::KNOWN);
         if let Some(blocked) = &mut client.blocked {
@@ -206,6 +207,7 @@ impl Lobby {
 
     /// Ends a connection with an error, between two lines, and drops whatever else was to be written.
     pub(super) fn end_with(&mut self, id: ClientId, error: Error<'_>, now: Duration) {
+        self.counts.ended(&error);
         self.dismiss(id);
         let farewell = format!("{}\n", Private::Error(error));
         self.change_outbox(id, |outbox, scrollback| outbox.cut_short(scrollback, farewell.as_bytes()));

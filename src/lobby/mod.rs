@@ -9,7 +9,7 @@
 //! In reading order: [`client`] is one connection, [`outbox`] its cursor. `login` and `commands` are what its lines
 //! mean, `orders` what those of operators do, and `proposals` what becomes of them. [`access`] says who may come in,
 //! [`rate_limit`] how fast one may send, `backpressure` what happens to slow readers, and [`limits`] how much there may
-//! be of everything. This file has the life of a connection.
+//! be of everything. [`stats`] counts. This file has the life of a connection.
 
 pub mod access;
 mod backpressure;
@@ -24,6 +24,7 @@ mod proposals;
 pub mod questions;
 pub mod rate_limit;
 pub mod secret;
+pub mod stats;
 
 use std::collections::{BTreeSet, TryReserveError, VecDeque};
 use std::fmt;
@@ -47,6 +48,7 @@ use outbox::{Chunks, Outbox};
 use proposals::{Proposals, Purpose};
 use questions::Questions;
 use rate_limit::{Buckets, cost_of};
+use stats::Counts;
 
 /// A connection's number: small, and reused once the connection is forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -80,6 +82,9 @@ pub struct Lobby {
     questions: Questions,
     /// What happened, for the operator.
     events: Vec<Event>,
+    counts: Counts,
+    /// Where the scrollback ended when the server started.
+    began_at: u64,
     /// How many bytes of asides all connections have together.
     private_bytes: usize,
     /// Where the scrollback ended when this turn began.
@@ -144,6 +149,8 @@ impl Lobby {
             backpressure: Backpressure::new(Watermarks::new(room.scrollback().capacity())),
             limits,
             turn_start: room.scrollback().end(),
+            began_at: room.scrollback().end(),
+            counts: Counts::default(),
             room,
             proposals: None,
             clients: Vec::new(),
@@ -262,6 +269,7 @@ impl Lobby {
     pub fn handle_line(&mut self, id: ClientId, line: Line<'_>, now: Duration) {
         let length = if let Line::Whole(bytes) = line { bytes.len() } else { self.limits.max_line };
         self.charge(id, cost_of(length), now);
+        self.counts.lines += 1;
         match (self.client(id).state, line) {
             (State::Closing, _) => {}
             (State::Nameless { .. }, Line::Whole(line)) => self.log_in(id, line, now),
@@ -598,6 +606,7 @@ impl Lobby {
 
     /// Reports a mistake to the connection and to the operator.
     fn refuse(&mut self, id: ClientId, error: Error<'_>) {
+        self.counts.refused(&error);
         self.tell(id, Private::Error(error));
         self.events.push(Event::Refused(id, error.to_string()));
     }

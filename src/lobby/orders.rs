@@ -151,6 +151,11 @@ impl Lobby {
                 }
             }
             Order::Bans => self.tell_bans(caller, now),
+            Order::Stats => {
+                for line in self.stats().lines() {
+                    self.answer_operator(caller, Private::Ordered(&line));
+                }
+            }
             Order::Mute { name, time } => {
                 let Some(name) = self.whom(caller, name) else { return };
                 let term = term(time);

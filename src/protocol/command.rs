@@ -64,6 +64,8 @@ pub enum Order<'a> {
     Unmute(&'a str),
     /// `!notice TEXT`.
     Notice(&'a str),
+    /// `!stats`.
+    Stats,
 }
 
 /// Who is told of a command by `!help`, and by Tab.
@@ -97,7 +99,7 @@ pub struct Spec {
 }
 
 /// Every command, in the order in which `!help` lists them.
-pub static COMMANDS: [Spec; 18] = [
+pub static COMMANDS: [Spec; 19] = [
     Spec {
         words: &["help"],
         usage: "!help",
@@ -219,6 +221,13 @@ pub static COMMANDS: [Spec; 18] = [
         does: "tells everybody TEXT",
         audience: Audience::Operators,
         parse: |rest| required(rest).map(|text| Command::Order(Order::Notice(text))),
+    },
+    Spec {
+        words: &["stats"],
+        usage: "!stats",
+        does: "says how the server is doing",
+        audience: Audience::Operators,
+        parse: |_| Some(Command::Order(Order::Stats)),
     },
     Spec {
         words: &["operator"],

@@ -1,10 +1,11 @@
 //! What the operator sees: one line for each event, on stdout.
 
+use std::env;
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::ops::Range;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::background::{Background, Outcome, Output, POLL};
 use crate::lobby::ClientId;
@@ -30,6 +31,8 @@ const GATHER_TIME: Duration = Duration::from_millis(10);
 pub struct Console {
     output: Background,
     is_terminal: bool,
+    /// Whether each line begins with the time.
+    has_times: bool,
     verbosity: Verbosity,
     waiting: Vec<u8>,
     dropped: usize,
@@ -52,18 +55,22 @@ enum Verbosity {
 }
 
 impl Console {
-    /// A console on stdout. `quiet` is how often `-q` was given.
+    /// A console on stdout. `quiet` is how often `-q` was given. Lines begin with the time if that is asked for, or if they
+    /// go to a file or a pipe, unless systemd keeps them, which notes the time itself.
     ///
     /// # Errors
     /// Where the system cannot start another thread.
-    pub fn new(quiet: u8) -> io::Result<Console> {
-        Console::on(Box::new(io::stdout()), io::stdout().is_terminal(), quiet)
+    pub fn new(quiet: u8, with_times: bool) -> io::Result<Console> {
+        let is_terminal = io::stdout().is_terminal();
+        let has_times = with_times || !is_terminal && env::var_os("JOURNAL_STREAM").is_none();
+        Console::on(Box::new(io::stdout()), is_terminal, has_times, quiet)
     }
 
-    fn on(output: Output, is_terminal: bool, quiet: u8) -> io::Result<Console> {
+    fn on(output: Output, is_terminal: bool, has_times: bool, quiet: u8) -> io::Result<Console> {
         Ok(Console {
             output: Background::new("console", output)?,
             is_terminal,
+            has_times,
             verbosity: match quiet {
                 0 => Verbosity::All,
                 1 => Verbosity::Comings,
@@ -167,8 +174,16 @@ impl Console {
 
     fn print(&mut self, verbosity: Verbosity, mark: char, what: fmt::Arguments<'_>) {
         if self.admits(verbosity) {
-            writeln!(self.waiting, "[{mark}] {what}").expect(CANNOT_FAIL);
+            self.begin(mark);
+            writeln!(self.waiting, "{what}").expect(CANNOT_FAIL);
         }
+    }
+
+    fn begin(&mut self, mark: char) {
+        if self.has_times {
+            write!(self.waiting, "{} ", humantime::format_rfc3339_seconds(SystemTime::now())).expect(CANNOT_FAIL);
+        }
+        write!(self.waiting, "[{mark}] ").expect(CANNOT_FAIL);
     }
 
     /// Prints a public line from the log, which has no terminal escapes, and `after` behind it.
@@ -181,7 +196,7 @@ impl Console {
         after: fmt::Arguments<'_>,
     ) {
         if self.admits(verbosity) {
-            write!(self.waiting, "[{mark}] ").expect(CANNOT_FAIL);
+            self.begin(mark);
             log.pieces(span.start, span.end - 1).for_each(|piece| self.waiting.extend_from_slice(piece));
             writeln!(self.waiting, "{after}").expect(CANNOT_FAIL);
         }
@@ -225,7 +240,7 @@ mod tests {
     /// which the loop has to call again.
     #[test]
     fn gathers_lines_for_a_moment() {
-        let mut console = Console::on(Box::new(io::sink()), false, 0).unwrap();
+        let mut console = Console::on(Box::new(io::sink()), false, false, 0).unwrap();
         let start = Duration::from_secs(7);
         console.status(format_args!("one"));
         console.flush(start);

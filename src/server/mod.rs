@@ -9,6 +9,7 @@ pub mod connection;
 mod console;
 mod journal;
 mod listener;
+mod metrics;
 pub mod reactor;
 mod signals;
 pub mod slots;
@@ -40,6 +41,7 @@ use clock::Clock;
 use console::Console;
 use journal::Journal;
 use listener::Listener;
+use metrics::Metrics;
 use reactor::Reactor;
 use signals::{Request, Signals, survive_file_size_limit};
 use terminal::Terminal;
@@ -91,6 +93,8 @@ struct Server {
     /// The terms for TLS, and where the certificate is from, if it is spoken.
     tls: Option<(Rc<Terms>, certificate::Files)>,
     console: Console,
+    /// What monitoring asks, if it may.
+    metrics: Option<Metrics>,
     /// Where the operator types, if there is a terminal.
     terminal: Option<Terminal>,
     transcript: Option<Transcript>,
@@ -106,7 +110,7 @@ impl Server {
     fn new(args: &ServerArgs) -> anyhow::Result<Server> {
         getrandom::u64().context("cannot get random bits")?;
         survive_file_size_limit().context("cannot handle signals")?;
-        let mut console = Console::new(args.quiet).context("cannot start the console")?;
+        let mut console = Console::new(args.quiet, args.log_time).context("cannot start the console")?;
         let clients = descriptors_for(args.max_clients as usize, &mut console);
         let limits = limits(args, clients)?;
         let poll = Poll::new().context("cannot wait for events")?;
@@ -120,7 +124,7 @@ impl Server {
                 (lobby.with_context(no_memory)?, None, Clock::new(Duration::ZERO))
             }
             LogPlace::File(path) => {
-                let (journal, lobby, clock) = Journal::open(path, args.keep, limits, Box::new(random), wake)?;
+                let (journal, lobby, clock) = Journal::open(path, args.keep, limits, Box::new(random), wake.clone())?;
                 (lobby, Some(journal), clock)
             }
         };
@@ -147,6 +151,11 @@ impl Server {
         if !reachable.is_empty() {
             console.status(format_args!("others reach it at {}", reachable.join(", ")));
         }
+        let log = if let LogPlace::File(path) = &args.log { Some(path.clone()) } else { None };
+        let metrics = args.metrics.as_ref().map(|address| Metrics::serve(address, log, wake)).transpose()?;
+        if let Some((_, address)) = &metrics {
+            console.status(format_args!("metrics are at http://{address}/metrics"));
+        }
         if let Some((_, _, fingerprint)) = &tls {
             console.status(format_args!("its key is {fingerprint}"));
         }
@@ -168,6 +177,7 @@ impl Server {
             reactor: Reactor::new(lobby, READ_BUDGET, args.gather, args.stall_timeout),
             tls: tls.map(|(terms, files, _)| (terms, files)),
             console,
+            metrics: metrics.map(|(metrics, _)| metrics),
             terminal,
             transcript,
             journal,
@@ -188,6 +198,9 @@ impl Server {
         }
         self.accept(now);
         self.obey(now);
+        if let Some(metrics) = &self.metrics {
+            metrics.answer(|| self.reactor.lobby.stats());
+        }
         self.reactor.turn(looked_at, now);
         self.report(now);
         if let Some(journal) = &mut self.journal {

@@ -105,6 +105,7 @@ impl<S: Socket> Reactor<S> {
     ) -> Result<Option<Token>, E> {
         let entrance = self.lobby.entrance(place, now);
         if entrance == Entrance::Shut {
+            self.lobby.note_shut();
             return Ok(None);
         }
         let token = self.connections.try_insert(|token| open(token).map(Connection::new))?;
@@ -265,6 +266,7 @@ impl<S: Socket> Reactor<S> {
         let mut tokens = std::mem::take(&mut self.to_write);
         let end = self.lobby.room().scrollback().end();
         if self.is_wave_due(end, now) {
+            self.lobby.note_wave();
             self.flushed = end;
             self.next_wave = now + self.pause();
             tokens.clear();

@@ -356,7 +356,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pipe");
         nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        let mut console = Console::new(2).unwrap();
+        let mut console = Console::new(2, false).unwrap();
         let mut transcript = Transcript::open(&path, &mut lobby, 0).unwrap();
         let start = Duration::from_secs(7);
         transcript.flush(lobby.room().scrollback(), start, &mut console);

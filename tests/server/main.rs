@@ -6,6 +6,7 @@ mod conversation;
 #[cfg(target_os = "linux")]
 mod limits;
 mod log;
+mod metrics;
 #[cfg(target_os = "linux")]
 mod network;
 mod operators;

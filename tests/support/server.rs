@@ -44,7 +44,7 @@ impl Server {
     pub fn start_on(address: &str, options: &str) -> Server {
         let args = ["server", "--listen", address].into_iter().chain(options.split_whitespace());
         let mut child = gotcp(args).stdout(Stdio::piped()).spawn().expect("the program starts");
-        let console = lines_of(child.stdout.take().expect("it is piped"));
+        let console = console_of(child.stdout.take().expect("it is piped"));
         let mut server = Server { child, console, awaited: false, address: ([127, 0, 0, 1], 0).into() };
         let line = server.expect_console("[O] listening on ");
         server.address = line["[O] listening on ".len()..].parse().expect("an address");
@@ -169,6 +169,20 @@ impl Drop for Server {
 /// A port on which nobody listened a moment ago.
 pub fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("there is a free port")
+}
+
+/// The lines of a server's console in a pipe, without the time that each begins with.
+fn console_of(output: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    let lines = lines_of(output);
+    thread::spawn(move || {
+        for line in lines {
+            let (time, line) = line.split_once(' ').expect("a time and more");
+            assert!(time.len() == 20 && time.ends_with('Z'), "{time:?} is no time");
+            let _ = sender.send(line.to_owned());
+        }
+    });
+    receiver
 }
 
 /// The lines of some output, as they come.
