@@ -3,6 +3,7 @@
 
 use std::fmt::Write;
 
+use unicode_segmentation::UnicodeSegmentation;
 use vt100::{Color, Screen};
 
 /// The size of a character cell, and of the letters in it.
@@ -70,15 +71,19 @@ fn draw_screen(svg: &mut String, screen: &Screen) {
         let mut column = 0;
         while column < columns.get() {
             let (start, style) = (column, style_at(screen, row, column));
+            let is_wide = screen.cell(row, column).unwrap().is_wide();
             let mut text = String::new();
             while column < columns.get() && style_at(screen, row, column) == style {
                 let cell = screen.cell(row, column).unwrap();
+                if !cell.is_wide_continuation() && cell.is_wide() != is_wide {
+                    break;
+                }
                 if !cell.is_wide_continuation() {
                     text += if cell.has_contents() { cell.contents() } else { " " };
                 }
                 column += 1;
             }
-            draw_stretch(svg, (start, row), column - start, &text, &style);
+            draw_stretch(svg, (start, row), column - start, &text, is_wide, &style);
         }
     }
     if !screen.hide_cursor() {
@@ -92,7 +97,7 @@ fn draw_screen(svg: &mut String, screen: &Screen) {
     }
 }
 
-fn draw_stretch(svg: &mut String, (column, row): (u16, u16), columns: u16, text: &str, style: &Style) {
+fn draw_stretch(svg: &mut String, (column, row): (u16, u16), columns: u16, text: &str, is_wide: bool, style: &Style) {
     let visible = text.trim_end();
     if visible.is_empty() && !style.is_inverse {
         return;
@@ -113,10 +118,19 @@ fn draw_stretch(svg: &mut String, (column, row): (u16, u16), columns: u16, text:
     let weight = if style.is_bold { " font-weight=\"bold\"" } else { "" };
     let opacity = if style.is_dim { " opacity=\".62\"" } else { "" };
     let baseline = y + 13.5;
+    let rest = format!("y=\"{baseline:.1}\" fill=\"{fill}\"{weight}{opacity}");
+    if is_wide {
+        // A place for each character: no two fonts have the same idea of what is twice as wide.
+        for (number, character) in visible.graphemes(true).enumerate() {
+            let x = x + number as f32 * 2.0 * CELL.0;
+            let _ = writeln!(svg, "<text x=\"{x:.1}\" {rest}>{character}</text>");
+        }
+        return;
+    }
     let _ = writeln!(
         svg,
-        "<text x=\"{x:.1}\" y=\"{baseline:.1}\" fill=\"{fill}\"{weight}{opacity} textLength=\"{length:.1}\" \
-         lengthAdjust=\"spacingAndGlyphs\" xml:space=\"preserve\">{}</text>",
+        "<text x=\"{x:.1}\" {rest} textLength=\"{length:.1}\" lengthAdjust=\"spacingAndGlyphs\" \
+         xml:space=\"preserve\">{}</text>",
         escape(visible)
     );
 }
