@@ -6,7 +6,10 @@ use gotcp::protocol::text::{is_blank, sanitise};
 use libfuzzer_sys::fuzz_target;
 
 /// What PROTOCOL.md lets `/` stand before.
-const AFTER_SLASH: [&str; 7] = ["help", "who", "me", "msg", "nick", "exit", "quit"];
+const AFTER_SLASH: [&str; 19] = [
+    "help", "who", "me", "msg", "nick", "exit", "quit", "history", "search", "password", "operator", "kick", "ban", "unban",
+    "bans", "mute", "unmute", "notice", "stats",
+];
 
 fuzz_target!(|bytes: &[u8]| {
     // A line has no LF in it when it comes here.
@@ -23,7 +26,11 @@ fuzz_target!(|bytes: &[u8]| {
             assert!(line.starts_with("!!") || line.starts_with("//"));
             assert_eq!(text, &line[1..]);
         }
-        Command::Me(text) | Command::Nick(text) | Command::Search(text) => {
+        Command::Me(text)
+        | Command::Nick(text)
+        | Command::Search(text)
+        | Command::Password(text)
+        | Command::Operator(text) => {
             assert!(line.contains(text) && !is_blank(text))
         }
         Command::Msg { to, text } => {
@@ -34,7 +41,7 @@ fuzz_target!(|bytes: &[u8]| {
         Command::Unknown(word) => assert!(line.starts_with(word) && word.starts_with('!')),
         Command::Exit(words) => assert!(line.trim_ascii_end().ends_with(words)),
         Command::History(lines) => assert!(lines != Some(0)),
-        Command::Who | Command::Help | Command::Usage(_) => assert!(is_slash_command || line.starts_with('!')),
+        Command::Who | Command::Help | Command::Order(_) | Command::Usage(_) => assert!(is_slash_command || line.starts_with('!')),
         Command::Session => assert_eq!(word, "!session"),
     }
 });
