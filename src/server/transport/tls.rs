@@ -158,10 +158,17 @@ impl Session {
         self.flush(socket)?;
         let Scratch { text, outgoing: records, .. } = scratch;
         let limit = self.batch * TEXT;
-        text.clear();
-        for slice in slices {
-            text.extend_from_slice(&slice[..slice.len().min(limit - text.len())]);
-        }
+        let text = match slices {
+            // Worth a record of its own, and a copy less.
+            [first, ..] if first.len() >= TEXT => &first[..first.len().min(limit)],
+            _ => {
+                text.clear();
+                for slice in slices {
+                    text.extend_from_slice(&slice[..slice.len().min(limit - text.len())]);
+                }
+                text
+            }
+        };
         // Before them, an answer to new keys may have to be sent.
         records.resize((MAX_BATCH + 1) * RECORD, 0);
         let length = self.encrypt(|traffic| traffic.encrypt(text, records).map_err(io::Error::other))?;
