@@ -296,7 +296,8 @@ impl<S: Socket> Reactor<S> {
     /// The pause after a wave. What a wave costs, it costs whatever it carries: so the more readers there are, the more
     /// company a line is worth waiting for. Waves take about an eighth of a core, until that is not enough.
     fn pause(&self) -> Duration {
-        let readers = u32::try_from(self.connections.len()).unwrap_or(u32::MAX);
+        // Whoever has no name yet is sent nothing in a wave.
+        let readers = u32::try_from(self.lobby.room().roster().online()).unwrap_or(u32::MAX);
         PAUSE_PER_READER.saturating_mul(readers).min(self.gather.saturating_sub(POLL_GRAIN))
     }
 

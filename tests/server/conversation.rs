@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -601,6 +601,13 @@ fn the_console_can_be_quiet() {
     assert_eq!(server.stop(), [""; 0]);
 }
 
+/// The program, as systemd would start it: its console has no times.
+fn timeless<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
+    let mut command = gotcp(args);
+    command.env("JOURNAL_STREAM", "8:1");
+    command
+}
+
 /// A console that nobody reads delays nothing. When it is read again, it says how many lines it dropped: with those
 /// that it shows, that makes every line that was said.
 #[test]
@@ -609,7 +616,7 @@ fn a_full_console_drops_lines_and_counts_them() {
     let address = free_address();
     let listen = address.to_string();
     let args = ["server", "--listen", &listen, "--history", "0", "--rate", "0"];
-    let mut child = gotcp(args).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = timeless(args).stdout(Stdio::piped()).spawn().unwrap();
     let stdout = child.stdout.take().unwrap();
     let server = Server::watch(child, address);
     let mut bob = server.join("bob");
@@ -667,7 +674,7 @@ fn a_console_on_a_full_disk_goes_on() {
     let path = folder.path().join("console");
     let address = free_address();
     let args = ["server", "--listen", &address.to_string(), "--history", "0"];
-    let child = gotcp(args).stdout(std::fs::File::create(&path).unwrap()).spawn().unwrap();
+    let child = timeless(args).stdout(std::fs::File::create(&path).unwrap()).spawn().unwrap();
     let server = Server::watch(child, address);
     let mut bob = server.join("bob");
     server.limit_file_size(200);
@@ -693,7 +700,7 @@ fn a_non_blocking_console_goes_on() {
     let (ours, theirs) = UnixStream::pair().unwrap();
     theirs.set_nonblocking(true).unwrap();
     let args = ["server", "--listen", &address.to_string(), "--history", "0", "--rate", "0"];
-    let child = gotcp(args).stdout(OwnedFd::from(theirs)).spawn().unwrap();
+    let child = timeless(args).stdout(OwnedFd::from(theirs)).spawn().unwrap();
     let server = Server::watch(child, address);
     let mut bob = server.join("bob");
     let lines = numbered(LINES, "");

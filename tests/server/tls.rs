@@ -120,6 +120,25 @@ fn handshakes_may_come_in_pieces() {
     }
 }
 
+/// Handshakes that stop half-way, many of them, take little memory, and nobody who is in the room waits for them.
+#[test]
+#[cfg(target_os = "linux")]
+fn half_handshakes_are_cheap() {
+    let certificate = Certificate::new();
+    let server = Server::start(&certificate.options("required"));
+    let mut witness = certificate.join(server.address, "witness");
+    let (hello, before) = (client_hello(&certificate), server.memory());
+    let count = 500;
+    let halves: Vec<TcpStream> = (0..count).map(|_| half(&server, &hello)).collect();
+    for n in 0..100 {
+        witness.say(&format!("line {n}"));
+        witness.skip_to(&format!("witness: line {n}"));
+    }
+    let each = server.memory().saturating_sub(before) / count;
+    assert!(each < 10 * 1024, "{each} bytes for each");
+    drop(halves);
+}
+
 /// What is no TLS after all ends the connection, and only that: wrong records, records that are too long, bytes that
 /// nobody has encrypted, an end in the middle.
 #[test]
