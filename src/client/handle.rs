@@ -42,6 +42,20 @@ pub struct Status {
 }
 
 impl Status {
+    /// What the user ought to know of the connection, behind their name: nothing while all is well.
+    #[must_use]
+    pub fn standing(&self) -> String {
+        let session::Status { phase, has_joined, .. } = self.session;
+        let is_on = matches!(phase, Phase::Joined | Phase::Plain);
+        match (is_on, has_joined && phase == Phase::Down, self.unheard) {
+            (true, ..) => String::new(),
+            (false, true, 0) => ", offline".into(),
+            (false, true, waiting) => format!(", offline, {waiting} waiting"),
+            (false, false, 0) => ", connecting".into(),
+            (false, false, waiting) => format!(", connecting, {waiting} waiting"),
+        }
+    }
+
     /// Whether the server is known to have heard everything.
     ///
     /// # Errors
@@ -145,8 +159,7 @@ impl Handle {
         std::mem::take(&mut state.commands)
     }
 
-    /// Says how things stand. Returns whether the user has another name than before, or needs to be asked something now and
-    /// did not, or the other way round.
+    /// Says how things stand. Returns whether the user has to know: of another name, of a question, or of the connection.
     #[must_use]
     pub fn publish(&self, status: Status) -> bool {
         let mut state = self.lock();
@@ -154,7 +167,8 @@ impl Handle {
             return false;
         }
         let (new, old) = (&status.session, &state.status.session);
-        let is_new = (&new.name, &new.refused, new.is_locked) != (&old.name, &old.refused, old.is_locked);
+        let is_new = (&new.name, &new.refused, new.is_locked) != (&old.name, &old.refused, old.is_locked)
+            || status.standing() != state.status.standing();
         state.status = status;
         drop(state);
         self.shared.changed.notify_all();

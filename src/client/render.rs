@@ -1,6 +1,7 @@
 //! What a line looks like: colours, the time, the day, who is meant. Pure.
 
 use std::fmt::Write as _;
+use std::ops::Range;
 
 use anstyle::{AnsiColor, Effects, Style};
 use jiff::civil::{Date, DateTime};
@@ -21,7 +22,6 @@ const PALETTE: [AnsiColor; 10] = [
     AnsiColor::BrightCyan,
 ];
 
-const PLAIN: Style = Style::new();
 const DIM: Style = Style::new().effects(Effects::DIMMED);
 const OWN: Style = Style::new().effects(Effects::BOLD);
 const ERROR: Style = AnsiColor::Red.on_default().effects(Effects::BOLD);
@@ -62,18 +62,18 @@ impl Renderer {
     #[must_use]
     pub fn line(&self, line: &str, own: &str, is_history: bool) -> String {
         let mut out = String::with_capacity(line.len() + 32);
-        let words = if !is_history && is_for(line, own) { MENTION } else { PLAIN };
+        let listener = Some(own).filter(|_| !is_history);
         match Received::parse(line) {
             Received::Message { name, text } => {
-                self.paint(&mut out, style_of(name, own), name);
+                self.paint_name(&mut out, name, own);
                 out.push_str(": ");
-                self.paint(&mut out, words, text);
+                self.paint_words(&mut out, text, listener.filter(|own| *own != name));
             }
             Received::Action { name, text } => {
                 out.push_str("* ");
-                self.paint(&mut out, style_of(name, own), name);
+                self.paint_name(&mut out, name, own);
                 out.push(' ');
-                self.paint(&mut out, words, text);
+                self.paint_words(&mut out, text, listener.filter(|own| *own != name));
             }
             Received::Private(text) if text.starts_with("error: ") => self.paint(&mut out, ERROR, line),
             Received::Private(text) if text.starts_with('[') => self.paint(&mut out, WHISPER, line),
@@ -88,6 +88,15 @@ impl Renderer {
     pub fn note(&self, text: &str) -> String {
         let mut out = String::new();
         self.paint(&mut out, DIM, &format!("gotcp: {text}"));
+        out.push('\n');
+        out
+    }
+
+    /// The same after its time.
+    #[must_use]
+    pub fn stamped_note(&self, text: &str, now: DateTime) -> String {
+        let mut out = String::new();
+        self.paint(&mut out, DIM, &format!("{} gotcp: {text}", now.strftime("%H:%M")));
         out.push('\n');
         out
     }
@@ -109,8 +118,26 @@ impl Renderer {
         out
     }
 
+    /// A name in its colour; its tag is only there to tell it from others.
+    fn paint_name(&self, out: &mut String, name: &str, own: &str) {
+        let (base, tag) = split_tag(name);
+        self.paint(out, if name == own { OWN } else { style_of(base) }, base);
+        self.paint(out, DIM, tag);
+    }
+
+    /// What somebody says; the name of whoever listens stands out.
+    fn paint_words(&self, out: &mut String, text: &str, listener: Option<&str>) {
+        let mut from = 0;
+        for mention in listener.map(|own| mentions(text, own)).unwrap_or_default() {
+            out.push_str(&text[from..mention.start]);
+            self.paint(out, MENTION, &text[mention.clone()]);
+            from = mention.end;
+        }
+        out.push_str(&text[from..]);
+    }
+
     fn paint(&self, out: &mut String, style: Style, text: &str) {
-        if self.colors && !style.is_plain() {
+        if self.colors && !text.is_empty() {
             let _ = write!(out, "{style}{text}{style:#}");
         } else {
             out.push_str(text);
@@ -122,25 +149,52 @@ impl Renderer {
 #[must_use]
 pub fn is_for(line: &str, own: &str) -> bool {
     match Received::parse(line) {
-        Received::Message { name, text } | Received::Action { name, text } => name != own && mentions(text, own),
+        Received::Message { name, text } | Received::Action { name, text } => {
+            name != own && !mentions(text, own).is_empty()
+        }
         Received::Private(text) => matches!(Answer::parse(text), Some(Answer::Whisper)),
         Received::Public(_) | Received::Other(_) => false,
     }
 }
 
-/// Whether a text has a name in it, as a word of its own, with or without the name's tag, in any case.
+/// Where a text has a name in it, as a word of its own, with or without the name's tag, in any case.
 #[must_use]
-pub fn mentions(text: &str, own: &str) -> bool {
-    let (text, own) = (text.to_lowercase(), own.to_lowercase());
-    let (base, tag) = own.rfind('#').map_or((own.as_str(), ""), |at| own.split_at(at));
-    if base.is_empty() {
-        return false;
+pub fn mentions(text: &str, own: &str) -> Vec<Range<usize>> {
+    let (base, tag) = split_tag(own);
+    let mut mentions = Vec::new();
+    let mut from = 0;
+    while let Some((start, _)) = text[from..].char_indices().next() {
+        let start = from + start;
+        let end = end_of(text, start, base).map(|end| end_of(text, end, tag).unwrap_or(end));
+        match end.filter(|&end| end > start && !ends_in_name(&text[..start]) && !goes_on(&text[end..])) {
+            Some(end) => {
+                mentions.push(start..end);
+                from = end;
+            }
+            None => from = start + text[start..].chars().next().map_or(1, char::len_utf8),
+        }
     }
-    text.match_indices(base).any(|(start, _)| {
-        let after = &text[start + base.len()..];
-        let after = after.strip_prefix(tag).unwrap_or(after);
-        !ends_in_name(&text[..start]) && !goes_on(after)
-    })
+    mentions
+}
+
+/// Where a word ends that a text has at `start`, in any case.
+fn end_of(text: &str, start: usize, word: &str) -> Option<usize> {
+    let mut wanted = word.chars().flat_map(char::to_lowercase).peekable();
+    let mut chars = text[start..].char_indices();
+    loop {
+        if wanted.peek().is_none() {
+            return Some(start + chars.next().map_or(text.len() - start, |(at, _)| at));
+        }
+        let (_, char) = chars.next()?;
+        if !char.to_lowercase().all(|char| wanted.next() == Some(char)) {
+            return None;
+        }
+    }
+}
+
+/// A name, and the tag that its owner's client has added, with its `#`.
+fn split_tag(name: &str) -> (&str, &str) {
+    name.rfind('#').map_or((name, ""), |at| name.split_at(at))
 }
 
 /// Whether what follows makes a name longer: a letter or digit, or one behind the marks that a name may have in it. A
@@ -158,11 +212,8 @@ fn is_in_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-/// One's own name, or the colour that another one always has.
-fn style_of(name: &str, own: &str) -> Style {
-    if name == own {
-        return OWN;
-    }
+/// The colour that a name always has, whatever its tag is this time.
+fn style_of(name: &str) -> Style {
     // FNV-1a: the same in every run and on every machine, which the standard library's hashes do not promise.
     let hash = name
         .bytes()
@@ -203,15 +254,17 @@ mod tests {
             "carolin and carol",
             "carol#",
         ] {
-            assert!(mentions(text, "carol#0b9189"), "{text}");
+            assert!(!mentions(text, ME).is_empty(), "{text}");
         }
         for text in
             ["", "carolin", "xcarol", "carol#77a1f0", "carol-ann", "mary.carol", "carol_", "car ol", "carol#0b9189a"]
         {
-            assert!(!mentions(text, "carol#0b9189"), "{text}");
+            assert!(mentions(text, ME).is_empty(), "{text}");
         }
-        assert!(mentions("박지성, 안녕", "박지성") && mentions("ΩMEGA!", "ωmega"));
-        assert!(mentions("jean-luc.p?", "jean-luc.p") && !mentions("luc", "jean-luc.p"));
+        assert_eq!(mentions("박지성, 안녕", "박지성"), [0..9]);
+        assert_eq!(mentions("ΩMEGA!", "ωmega"), [0..6]);
+        assert_eq!(mentions("so, Carol#0b9189: CAROL", ME), [4..16, 18..23]);
+        assert_eq!((mentions("jean-luc.p?", "jean-luc.p").len(), mentions("luc", "jean-luc.p").len()), (1, 0));
     }
 
     /// Others' mentions and whispers are for one; one's own lines, replies to oneself and the room's news are not.
@@ -261,11 +314,13 @@ mod tests {
         for (index, start) in starts.iter().enumerate() {
             assert!(!starts[..index].contains(start), "{starts:?}");
         }
-        assert_ne!(painted[1].replace('x', "hi carol"), painted[5]);
+        assert_eq!(painted[1].replace('x', &format!("hi {MENTION}carol{MENTION:#}")), painted[5]);
+        let tagged = |tag: &str| renderer(true).line(&format!("bob{tag}: x"), ME, false);
+        assert_eq!(tagged("#77a1f0"), tagged("").replace(": x", &format!("{DIM}#77a1f0{DIM:#}: x")));
         for line in lines {
             assert_eq!(renderer(false).line(line, ME, false), line);
         }
-        let colours: Vec<_> = (0..40).map(|n| style_of(&format!("user{n}"), "carol")).collect();
+        let colours: Vec<_> = (0..40).map(|n| style_of(&format!("user{n}"))).collect();
         assert!(PALETTE.iter().all(|colour| colours.contains(&colour.on_default())));
     }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use jiff::Zoned;
 
-use super::handle::{Command, Handle, Status};
+use super::handle::{Command, Handle};
 use super::network::{self, Listener, Spoken};
 use super::prompt::complete::People;
 use super::prompt::modes::{GiveBack, Modes};
@@ -18,7 +18,7 @@ use super::prompt::screen::Screen;
 use super::prompt::waker::Waker;
 use super::prompt::{Prompt, Typed};
 use super::render::Renderer;
-use super::session::{self, Phase};
+use super::session;
 use super::signals::Cause;
 use super::wanted::parse_name;
 use super::{NAME_QUESTION, Start, plain, signals};
@@ -180,7 +180,10 @@ impl Desk<'_> {
         match reason {
             Reason::Ended(result) => return result,
             Reason::Leaves(farewell) => {
-                screen.show(notes.note(&format!("closing the connection to {}", args.server.address)));
+                screen.show(notes.stamped_note(
+                    &format!("closing the connection to {}", args.server.address),
+                    Zoned::now().datetime(),
+                ));
                 handle.tell(farewell.map_or(Command::Leave, |words| Command::Say(words.into_bytes())));
                 if let Some(result) = handle.result(DELIVERY_TIMEOUT) {
                     return result;
@@ -230,7 +233,8 @@ impl Desk<'_> {
             if self.stop.signal().is_some() {
                 return Reason::Stopped;
             }
-            let status = handle.status().session;
+            let status = handle.status();
+            let (standing, status) = (status.standing(), status.session);
             let before = std::mem::replace(&mut asked, Question::of(&status));
             if asked != before {
                 let mut typed = std::mem::take(&mut aside);
@@ -242,7 +246,7 @@ impl Desk<'_> {
             let typed = match asked {
                 Question::Password => self.prompt.read_hidden(PASSWORD_QUESTION),
                 Question::Name => self.prompt.read(NAME_QUESTION, &status.name),
-                Question::Nothing => self.prompt.read(&format!("You({})> ", status.name), &status.name),
+                Question::Nothing => self.prompt.read(&format!("You({}{standing})> ", status.name), &status.name),
             };
             match typed {
                 Typed::Text(text) if is_exit(&text) => return Reason::Leaves(Some(text)),
@@ -294,14 +298,10 @@ impl Desk<'_> {
             Input::Line(line) => handle.tell(Command::Say(line.into())),
             Input::Lines(lines) => lines.iter().for_each(|&line| handle.tell(Command::SayLiterally(line.into()))),
         }
-        let Status { session, unheard, .. } = handle.status();
-        if session.phase == Phase::Down {
-            self.note(&format!("{unheard} of your lines will be sent when the connection is back"));
-        }
     }
 
     fn note(&self, text: &str) {
-        self.screen.show(self.notes.note(text));
+        self.screen.show(self.notes.stamped_note(text, Zoned::now().datetime()));
     }
 }
 
@@ -318,6 +318,12 @@ struct Window {
     renderer: Renderer,
 }
 
+impl Window {
+    fn show_note(&self, text: &str) {
+        self.screen.show(self.renderer.stamped_note(text, Zoned::now().datetime()));
+    }
+}
+
 impl Listener for Window {
     fn show(&mut self, spoken: Vec<Spoken>) {
         let now = Zoned::now().datetime();
@@ -329,7 +335,7 @@ impl Listener for Window {
                     people.heard(text);
                     shown.push_str(&self.renderer.stamped(text, own, *is_history, now));
                 }
-                Spoken::Note(text) => shown.push_str(&self.renderer.note(text)),
+                Spoken::Note(text) => shown.push_str(&self.renderer.stamped_note(text, now)),
             }
         }
         drop(people);
@@ -347,14 +353,14 @@ impl Listener for Window {
     }
 
     fn refused(&mut self, why: &str) -> bool {
-        self.screen.show(self.renderer.note(&format!("{why}; type another one")));
+        self.show_note(&format!("{why}; type another one"));
         self.waker.wake();
         true
     }
 
     fn locked(&mut self, why: Option<&str>) -> bool {
         let why = why.map_or("this room has a password".into(), |why| format!("{why}; type another one"));
-        self.screen.show(self.renderer.note(&why));
+        self.show_note(&why);
         self.waker.wake();
         true
     }

@@ -211,7 +211,7 @@ fn comes_back_and_sends_what_was_not_heard() {
     peer.close();
     user.wait_for("lost the connection");
     user.press(" on\r");
-    user.wait_for("of your lines will be sent when the connection is back");
+    user.wait_for("You(carol, offline, 2 waiting)>");
     let mut peer = server.accept();
     peer.resume(13, "bob: half a line\n", &name, heard);
     user.wait_for("connected again");
