@@ -236,7 +236,7 @@ impl Lobby {
 
     fn tell_bans(&mut self, caller: Option<ClientId>, now: Duration) {
         let bans = self.room.bans().current(now).map(|(_, ban)| {
-            let from = ban.place.map_or(String::new(), |place| format!(", {place},"));
+            let from = ban.place.map_or(String::new(), |place| format!(" from {place}"));
             format!("{}{from} for {} ({})", ban.name, term_until(ban.until, now), ban.reason)
         });
         let bans: Vec<String> = bans.collect();
@@ -245,7 +245,7 @@ impl Lobby {
         }
         self.answer_operator(caller, Private::Ordered(&format!("{} banned:", bans.len())));
         for ban in bans {
-            self.answer_operator(caller, Private::Names(&ban));
+            self.answer_operator(caller, Private::Ordered(&ban));
         }
     }
 

@@ -74,7 +74,7 @@ fn words_and_bans_go_by_the_network() {
         assert_eq!(neighbour.rest().last().unwrap(), "--- error: you are banned for 1h (by an operator)");
         to(&server, "fd00:1:0:1::1").named("erin").say("!exit");
         carol.say("!bans");
-        carol.skip_to("---   dave, fd00:1::/64, for 1h (by an operator)");
+        carol.skip_to("--- dave from fd00:1::/64 for 1h (by an operator)");
         carol.say("!unban fd00:1::/64");
         carol.say("!bans");
         carol.skip_to("--- nobody is banned");

@@ -201,7 +201,7 @@ fn the_banned_stay_out() {
     carol.say("!bans");
     carol.expect("--- 1 banned:");
     let ban = carol.line();
-    assert!(ban == "---   dave, 127.0.0.9, for 1h (spam)", "{ban}");
+    assert!(ban == "--- dave from 127.0.0.9 for 1h (spam)", "{ban}");
     carol.say("!unban 127.0.0.9");
     carol.line();
     carol.say("!bans");

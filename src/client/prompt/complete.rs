@@ -38,7 +38,9 @@ impl People {
         let mut words = text.splitn(4, ' ');
         match (words.next(), words.next(), words.next(), words.next()) {
             (Some(name), Some("joined"), None, None) => self.came(name),
-            (Some(name), Some("left"), ..) => self.names.retain(|known| known != name),
+            (Some(name), Some("left"), ..) | (Some(name), Some("was"), Some("kicked" | "banned"), _) => {
+                self.names.retain(|known| known != name);
+            }
             (Some(old), Some("is"), Some("now"), Some(new)) => {
                 if let Some(known) = self.names.iter_mut().find(|known| *known == old) {
                     new.clone_into(known);
@@ -88,6 +90,8 @@ impl Cycle {
 
 fn candidates(before: &str, people: &People, own: &str) -> (usize, Vec<String>) {
     let start = before.rfind(' ').map_or(0, |space| space + 1);
+    // `@` and brackets may stand before a name, and stay there.
+    let start = start + before[start..].len() - before[start..].trim_start_matches(['@', '(', '[', '"']).len();
     let word = &before[start..];
     if start == 0 && word.starts_with('!') {
         let commands = COMMANDS
@@ -137,6 +141,9 @@ mod tests {
         assert_eq!(tabs("b", &room, 4), ["bob: ", "Ben: ", "bea: ", "bob: "]);
         assert_eq!(tabs("ask BE", &room, 2), ["ask Ben ", "ask bea "]);
         assert_eq!(tabs("!msg bo", &room, 1), ["!msg bob "]);
+        assert_eq!(tabs("hi @bo", &room, 1), ["hi @bob "]);
+        assert_eq!(tabs("@bo", &room, 1), ["@bob "]);
+        assert_eq!(tabs("(bo", &room, 1), ["(bob "]);
         assert_eq!(tabs("", &room, 1), ["bob: "]);
         assert_eq!(tabs("x", &room, 1), ["x"]);
         assert_eq!(tabs("me", &room, 1), ["me"]);
@@ -151,6 +158,8 @@ mod tests {
             "*** al joined",
             "*** abe is now ari",
             "*** al left (connection lost)",
+            "*** aga joined",
+            "*** aga was kicked (too loud)",
             "--- 4 online:",
             "---   ann, ari,",
             "---   amy",
