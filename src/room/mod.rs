@@ -373,6 +373,49 @@ mod tests {
         assert!(log.said().ends_with("*** carol left: bye\n*** carol joined\n"));
     }
 
+    /// Whoever is no operator decides nothing. Rights and mutes stay with a session; a kick ends it; a ban keeps others from
+    /// there out as well, while it lasts.
+    #[test]
+    fn operators_decide() {
+        let (mut log, [carols, daves]) = (Log::new(), [7, 8].map(|bits| SessionToken::new(bits).id()));
+        let dave = || Name::parse(b"dave").unwrap();
+        let (mute, kick) =
+            (Rule::Mute { name: dave(), until: 5 * SECOND }, Rule::Kick { name: dave(), reason: "loud" });
+        let carol = log.join("carol");
+        log.act(carol, 0, Act::OpenSession(carols));
+        let seat = log.join("dave");
+        log.act(seat, 0, Act::OpenSession(daves));
+        assert_eq!(log.act(carol, 1, Act::Rule(mute.clone())), Outcome::Void);
+        log.act(carol, 1, Act::BecomeOperator);
+        let Outcome::Resumed { seat: carol, .. } = log.resume(carols) else { panic!() };
+        assert_eq!(log.act(carol, 2, Act::Rule(mute)), Outcome::Silenced(seat));
+        let Outcome::Resumed { seat, .. } = log.resume(daves) else { panic!() };
+        for act in [Act::Say("x"), Act::Me("x"), Act::Rename(Name::parse(b"zoe").unwrap())] {
+            assert_eq!(log.act(seat, 1, act), Outcome::Muted(5 * SECOND));
+        }
+        log.at = 5 * SECOND;
+        assert!(matches!(log.act(seat, 1, Act::Say("x")), Outcome::Said(_)));
+        assert!(matches!(log.act(carol, 3, Act::Rule(kick.clone())), Outcome::Expelled(..)));
+        assert_eq!(log.act(carol, 4, Act::Rule(kick)), Outcome::Void, "nobody is called that any more");
+        assert_eq!((log.act(seat, 2, Act::Say("x")), log.resume(daves)), (Outcome::Void, Outcome::NoSuchSession));
+
+        let there = Place::of([192, 0, 2, 1].into());
+        let join = |name: &str| Change::Join { name: Name::parse(name.as_bytes()).unwrap(), place: there };
+        let Outcome::Joined(seat, _) = log.apply(join("dave")) else { panic!() };
+        log.act(seat, 0, Act::OpenSession(daves));
+        let until = 9 * SECOND;
+        let ban = Rule::Ban { name: dave(), place: Some(there), term: "4s", until, reason: "spam" };
+        assert!(matches!(log.apply(Change::Rule(ban)), Outcome::Expelled(..)), "at the terminal of the server");
+        assert_eq!(log.apply(join("zoe")), Outcome::Banned);
+        assert_eq!(log.apply(Change::Resume { session: carols, place: there }), Outcome::Banned);
+        log.join("dave");
+        log.at = until;
+        assert!(matches!(log.apply(join("zoe")), Outcome::Joined(..)));
+        assert!(
+            log.said().contains("*** dave was kicked (loud)\n*** dave joined\n*** dave was banned for 4s (spam)\n")
+        );
+    }
+
     /// A clock that steps back does not take the room's time back.
     #[test]
     fn time_never_steps_back() {
