@@ -21,7 +21,7 @@ use super::render::Renderer;
 use super::session;
 use super::signals::Cause;
 use super::wanted::parse_name;
-use super::{NAME_QUESTION, Start, plain, signals};
+use super::{NAME_QUESTION, Start, crowd, plain, signals};
 use crate::cli::ClientArgs;
 use crate::protocol::command;
 use crate::protocol::name::Name;
@@ -330,15 +330,19 @@ impl Listener for Window {
         let mut shown = String::new();
         let mut people = self.people.lock().unwrap_or_else(PoisonError::into_inner);
         for item in &spoken {
+            if let Spoken::Line { text, .. } = item {
+                people.heard(text);
+            }
+        }
+        drop(people);
+        for item in &crowd::fold(&spoken) {
             match item {
                 Spoken::Line { text, is_history, own } => {
-                    people.heard(text);
                     shown.push_str(&self.renderer.stamped(text, own, *is_history, now));
                 }
                 Spoken::Note(text) => shown.push_str(&self.renderer.stamped_note(text, now)),
             }
         }
-        drop(people);
         if !shown.is_empty() {
             self.screen.show(shown);
         }
