@@ -6,8 +6,8 @@ use gotcp::protocol::text::{is_blank, sanitise};
 use libfuzzer_sys::fuzz_target;
 
 /// What PROTOCOL.md lets `/` stand before.
-const AFTER_SLASH: [&str; 19] = [
-    "help", "who", "me", "msg", "nick", "exit", "quit", "history", "search", "password", "operator", "kick", "ban", "unban",
+const AFTER_SLASH: [&str; 20] = [
+    "reply", "help", "who", "me", "msg", "nick", "exit", "quit", "history", "search", "password", "operator", "kick", "ban", "unban",
     "bans", "mute", "unmute", "notice", "stats",
 ];
 
@@ -28,6 +28,7 @@ fuzz_target!(|bytes: &[u8]| {
         }
         Command::Me(text)
         | Command::Nick(text)
+        | Command::Reply(text)
         | Command::Search(text)
         | Command::Password(text)
         | Command::Operator(text) => {

@@ -6,6 +6,7 @@ use super::access::Entrance;
 use super::backpressure::Blocked;
 use super::outbox::Outbox;
 use super::rate_limit::Bucket;
+use crate::protocol::name::Name;
 use crate::room::place::Place;
 use crate::room::roster::Seat;
 use crate::room::session::SessionToken;
@@ -31,6 +32,8 @@ pub struct Client {
     pub lines_left: Bucket,
     /// How many bytes it may still say while the others wait for a reader.
     pub bytes_left: Bucket,
+    /// Who has whispered to its owner last.
+    pub whisperer: Option<Box<Name>>,
     /// What its owner can come back with.
     pub token: Option<Box<SessionToken>>,
     /// How many lines of its session have been taken: the number of the latest one. Meaningless without a session.
@@ -106,6 +109,7 @@ impl Client {
             blocked: None,
             lines_left: Bucket::default(),
             bytes_left: Bucket::default(),
+            whisperer: None,
             token: None,
             heard: 0,
             serial,

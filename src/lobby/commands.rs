@@ -37,6 +37,10 @@ impl Lobby {
             Command::Say(text) => self.speak(id, seat, Act::Say(text), text.len(), now),
             Command::Me(text) => self.speak(id, seat, Act::Me(text), text.len(), now),
             Command::Msg { to, text } => self.whisper(id, seat, to, text, now),
+            Command::Reply(text) => match self.client(id).whisperer.clone() {
+                Some(name) => self.whisper(id, seat, name.as_str(), text, now),
+                None => self.tell(id, Private::Error(Error::NoWhisper)),
+            },
             Command::Nick(name) => self.rename(id, seat, name, now),
             Command::Who => self.ask_for_names(id, now),
             Command::Help => {
@@ -97,6 +101,7 @@ impl Lobby {
         let reader = self.connection_of(reader.person).filter(is_reader);
         if let Some(id) = reader {
             self.tell(id, Private::WhisperFrom { from: from.as_str(), text });
+            self.client_mut(id).whisperer = Some(Box::new(from.clone()));
         }
         if let Some(id) = caller {
             self.tell(

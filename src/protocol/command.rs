@@ -20,6 +20,8 @@ pub enum Command<'a> {
         /// What to tell them.
         text: &'a str,
     },
+    /// `!reply TEXT`.
+    Reply(&'a str),
     /// `!nick NAME`.
     Nick(&'a str),
     /// `!who`.
@@ -99,7 +101,7 @@ pub struct Spec {
 }
 
 /// Every command, in the order in which `!help` lists them.
-pub static COMMANDS: [Spec; 19] = [
+pub static COMMANDS: [Spec; 20] = [
     Spec {
         words: &["help"],
         usage: "!help",
@@ -130,6 +132,13 @@ pub static COMMANDS: [Spec; 19] = [
             let (to, text) = split_word(rest);
             required(text).map(|text| Command::Msg { to, text })
         },
+    },
+    Spec {
+        words: &["reply"],
+        usage: "!reply TEXT",
+        does: "tells TEXT to who told you something last",
+        audience: Audience::Everybody,
+        parse: |rest| required(rest).map(Command::Reply),
     },
     Spec {
         words: &["nick"],
@@ -264,8 +273,12 @@ impl Spec {
 /// begins with a space, as in a shell.
 #[must_use]
 pub fn is_secret(text: &str) -> bool {
-    let is_one =
-        |line| matches!(Command::parse(line), Command::Password(_) | Command::Operator(_) | Command::Msg { .. });
+    let is_one = |line| {
+        matches!(
+            Command::parse(line),
+            Command::Password(_) | Command::Operator(_) | Command::Msg { .. } | Command::Reply(_)
+        )
+    };
     text.starts_with(' ') || text.lines().any(is_one)
 }
 
@@ -356,6 +369,8 @@ mod tests {
             ("!me", Command::Usage("!me TEXT")),
             ("!msg bob hi there", Command::Msg { to: "bob", text: "hi there" }),
             ("!msg bob ", Command::Usage("!msg NAME TEXT")),
+            ("!reply to you", Command::Reply("to you")),
+            ("!reply", Command::Usage("!reply TEXT")),
             ("!nick zoe", Command::Nick("zoe")),
             ("!nick", Command::Usage("!nick NAME")),
             ("!history", Command::History(None)),

@@ -269,6 +269,8 @@ pub enum Error<'a> {
     Usage(&'a str),
     /// Nobody has that name; the connection stays.
     NobodyCalled(&'a str),
+    /// A reply to nobody; the connection stays.
+    NoWhisper,
     /// More than one person has that name before its tag; the connection stays.
     SeveralCalled(&'a str),
     /// That person's connection is broken just now; the connection stays.
@@ -355,6 +357,7 @@ impl fmt::Display for Error<'_> {
             Error::Usage(usage) => write!(f, "usage: {usage}"),
             Error::NoLog => write!(f, "this server keeps no log"),
             Error::NobodyCalled(name) => write!(f, "nobody here is called {name}"),
+            Error::NoWhisper => write!(f, "nobody has told you anything"),
             Error::SeveralCalled(name) => write!(f, "more than one here is called {name}; add the tag"),
             Error::Unreachable(name) => write!(f, "{name} has lost the connection; try again later"),
             Error::ReadsTooSlowly(name) => write!(f, "{name} reads too slowly; try again later"),

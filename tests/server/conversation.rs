@@ -297,8 +297,8 @@ fn commands_are_understood() {
     bob.expect("*** carol#0b9189 joined");
 
     bob.say("!help");
-    let help: Vec<String> = (0..7).map(|_| bob.line()).collect();
-    for (line, command) in help.iter().zip(["!help", "!who", "!me", "!msg", "!nick", "!exit", "!!"]) {
+    let help: Vec<String> = (0..8).map(|_| bob.line()).collect();
+    for (line, command) in help.iter().zip(["!help", "!who", "!me", "!msg", "!reply", "!nick", "!exit", "!!"]) {
         assert!(line.starts_with(&format!("--- {command}")), "{line}");
     }
     bob.say("!WHO");
@@ -599,6 +599,30 @@ fn the_console_can_be_quiet() {
     bob.send("hi\n!exit\n");
     bob.rest();
     assert_eq!(server.stop(), [""; 0]);
+}
+
+/// A reply goes to who has whispered last, whatever others say meanwhile.
+#[test]
+fn whispers_are_replied_to() {
+    let server = Server::start("");
+    let [mut carol, mut bob, mut dave] = ["carol", "bob#77a1f0", "dave"].map(|name| server.join(name));
+    carol.say("!reply hello?");
+    carol.skip_to("--- error: nobody has told you anything");
+    dave.say("!msg carol first");
+    dave.skip_to("--- [you to carol] first");
+    bob.say("!msg carol psst");
+    bob.skip_to("--- [you to carol] psst");
+    dave.say("aloud");
+    carol.skip_to("dave: aloud");
+    carol.say("/reply what is it?");
+    carol.skip_to("--- [you to bob#77a1f0] what is it?");
+    bob.skip_to("--- [carol to you] what is it?");
+    bob.say("!reply nothing");
+    carol.skip_to("--- [bob#77a1f0 to you] nothing");
+    bob.say("!exit");
+    carol.skip_to("*** bob#77a1f0 left");
+    carol.say("!reply bye");
+    carol.skip_to("--- error: nobody here is called bob#77a1f0");
 }
 
 /// The program, as systemd would start it: its console has no times.
