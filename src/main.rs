@@ -4,6 +4,7 @@ use std::io::{ErrorKind, Write, stderr, stdout};
 use std::process::ExitCode;
 
 use anyhow::Context;
+use clap::error::ErrorKind::MissingRequiredArgument;
 use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, Parser};
 use gotcp::cli::{Cli, Half, WrongUsage};
@@ -59,6 +60,12 @@ fn usage(error: &clap::Error) -> ExitCode {
     } else {
         let text = error.to_string();
         let line = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        let line = match error.get(ContextKind::InvalidArg) {
+            Some(ContextValue::Strings(missing)) if error.kind() == MissingRequiredArgument => {
+                format!("there is no {}", missing.join(" and no "))
+            }
+            _ => line.to_owned(),
+        };
         complain(format_args!("{line}{} (see {} --help)", advice(error), page()));
     }
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))

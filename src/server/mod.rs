@@ -108,6 +108,10 @@ struct Server {
 
 impl Server {
     fn new(args: &ServerArgs) -> anyhow::Result<Server> {
+        ensure!(
+            args.tls != TlsMode::Off || args.tls_cert.is_none(),
+            WrongUsage("--tls-cert is for a server with --tls offered or --tls required".into())
+        );
         getrandom::u64().context("cannot get random bits")?;
         survive_file_size_limit().context("cannot handle signals")?;
         let mut console = Console::new(args.quiet, args.log_time).context("cannot start the console")?;

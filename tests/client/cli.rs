@@ -94,6 +94,9 @@ fn wrong_options_are_refused() {
         (&["client", "--nickname", "x"], "(see gotcp client --help)"),
         (&["server", "--scrollback", "big"], "--scrollback"),
         (&["server", "extra"], "extra"),
+        (&["server", "--tls", "maybe"], "off, offered, required"),
+        (&["client", "--pin", "SHA256:half"], "43 characters of base64"),
+        (&["log"], "there is no <FILE>"),
     ] {
         assert_refused(args, 2, &[part]);
     }
@@ -115,6 +118,8 @@ fn options_have_to_fit_together() {
     assert_refused(&["server", "--scrollback", "64KiB"], 2, &["--scrollback must be at least", "--max-line is 65536"]);
     assert_refused(&["server", "--scrollback", "0"], 2, &["--scrollback must be at least"]);
     assert_refused(&["server", "--max-line", "16777216"], 2, &["--scrollback must be at least"]);
+    assert_refused(&["server", "--tls-cert", "x"], 2, &["there is no --tls-key <FILE>"]);
+    assert_refused(&["server", "--tls-cert", "x", "--tls-key", "y"], 2, &["--tls offered or --tls required"]);
 }
 
 /// What the system refuses is said in one line that names it, with exit code 1.
