@@ -230,7 +230,8 @@ impl Network {
                     match end {
                         End::Silent => return self.outcome(),
                         End::Barred(why) => {
-                            if has_joined {
+                            // Where the way back is barred, the session may be good another time.
+                            if was_open {
                                 self.forget();
                             }
                             bail!("{}: {why}", self.address)
