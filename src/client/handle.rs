@@ -20,6 +20,8 @@ pub enum Command {
     SayLiterally(Vec<u8>),
     /// Take another name than the one that cannot be had.
     Choose(Name),
+    /// Try to connect now instead of later.
+    Connect,
     /// Say this password, then the name again.
     Unlock(String),
     /// Leave once everything that was typed has been heard.

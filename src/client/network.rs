@@ -134,6 +134,7 @@ pub fn start(reconnect: bool, start: Start, listener: Box<dyn Listener + Send>) 
         own,
         heard_at,
         nobody_listens: false,
+        is_impatient: false,
     };
     let run = move || {
         if let Some(trouble) = trouble {
@@ -163,6 +164,8 @@ struct Network {
     heard_at: Instant,
     /// Whether nobody reads along any more.
     nobody_listens: bool,
+    /// Whether the user wants the next try now.
+    is_impatient: bool,
 }
 
 /// What a socket may be ready for: it is until it has said otherwise.
@@ -252,7 +255,8 @@ impl Network {
                 Ok(None) | Err(_) => {}
             }
             let until = Instant::now() + backoff.next(super::random());
-            while !self.may_go() && (self.session.status().is_locked || Instant::now() < until) {
+            self.is_impatient = false;
+            while !self.may_go() && (self.session.status().is_locked || Instant::now() < until && !self.is_impatient) {
                 self.wait(Some(until).filter(|_| !self.session.status().is_locked), None)?;
             }
             if self.may_go() {
@@ -595,6 +599,7 @@ impl Network {
                 Command::Say(line) => self.session.say(&line, false),
                 Command::SayLiterally(line) => self.session.say(&line, true),
                 Command::Choose(name) => self.session.choose(name),
+                Command::Connect => self.is_impatient = true,
                 Command::Unlock(password) => self.session.unlock(password),
                 Command::Leave => {
                     self.session.leave();

@@ -27,6 +27,9 @@ use crate::protocol::command;
 use crate::protocol::name::Name;
 use crate::protocol::text::is_blank;
 
+/// What somebody says who does not want to wait for the next try to connect.
+const CONNECT: &str = "!connect";
+
 /// What somebody is asked before they get into a room with a password.
 const PASSWORD_QUESTION: &str = "Its password: ";
 
@@ -250,6 +253,7 @@ impl Desk<'_> {
             };
             match typed {
                 Typed::Text(text) if is_exit(&text) => return Reason::Leaves(Some(text)),
+                Typed::Text(text) if !standing.is_empty() && text.trim() == CONNECT => handle.tell(Command::Connect),
                 Typed::Text(text) => match asked {
                     Question::Password if is_blank(&text) => {}
                     Question::Password => {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::fake_server::FakeServer;
 use crate::support::pty::Setup;
+use crate::support::server::Server;
 use nix::sys::signal::Signal;
 
 const PROMPT: &str = "You(carol)> ";
@@ -224,6 +225,27 @@ fn comes_back_and_sends_what_was_not_heard() {
     let said: Vec<_> =
         said.iter().map(String::as_str).filter(|row| row.starts_with("carol") || row.starts_with("bob")).collect();
     assert_eq!(said, ["carol: heard", "bob: half a line", "carol: not heard", "carol: typing on"]);
+}
+
+/// Who is offline may ask for the next try; that is no line for the room.
+#[test]
+fn connects_at_once_when_asked() {
+    let server = Server::start("");
+    let address = server.address.to_string();
+    let mut user = Setup::new(&address).start();
+    user.wait_for_prompt(PROMPT);
+    server.stop();
+    user.wait_for_prompt("You(carol, offline)> ");
+    // By then the waits are long.
+    thread::sleep(Duration::from_secs(2));
+    let mut server = Server::start_on(&address, "");
+    user.press("!connect\r");
+    server.find_on_console("carol joined");
+    user.wait_for_prompt(PROMPT);
+    user.press("here again\r");
+    user.wait_for("carol: here again");
+    assert!(!user.text().contains("unknown command"), "{}", user.text());
+    server.stop();
 }
 
 /// With `--no-reconnect` a break is the end: one line, and exit code 1.
