@@ -95,12 +95,11 @@ impl Trust {
     /// Begins a handshake.
     ///
     /// # Errors
-    /// If the system cannot tell whom it trusts.
+    /// If TLS cannot be spoken at all.
     pub fn begin(&self) -> anyhow::Result<Handshake> {
         let provider = Arc::new(ring::default_provider());
         let verdict = Arc::new(Mutex::new(None));
         let judge = Judge {
-            roots: Verifier::new(Arc::clone(&provider)).ok(),
             provider: Arc::clone(&provider),
             known: self.record.known(),
             pin: self.pin,
@@ -114,8 +113,7 @@ impl Trust {
 
     /// A handshake is done: the server is remembered. Returns what the user has to be told of that.
     pub fn accept(&mut self, handshake: &Handshake) -> Option<String> {
-        let verdict = handshake.verdict.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(Verdict::New(known)) = verdict else { return None };
+        let Some(Verdict::New(known)) = handshake.verdict() else { return None };
         let is_new = !self.was_met();
         let place = match self.record.remember(known) {
             Ok(()) if self.record.file().is_some() => "is remembered".to_owned(),
@@ -130,9 +128,14 @@ impl Trust {
     /// Why a handshake has failed, if that was for want of trust.
     #[must_use]
     pub fn mistrust(&self, handshake: &Handshake) -> Option<Mistrust> {
-        let verdict = handshake.verdict.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(Verdict::Other(why)) = verdict else { return None };
+        let Some(Verdict::Other(why)) = handshake.verdict() else { return None };
         Some(Mistrust { server: self.server.clone(), why })
+    }
+}
+
+impl Handshake {
+    fn verdict(&self) -> Option<Verdict> {
+        self.verdict.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
@@ -143,28 +146,21 @@ fn judge(
     shown: Fingerprint,
     is_vouched_for: impl Fn() -> bool,
 ) -> Verdict {
-    if let Some(expected) = pin {
-        return match () {
-            () if shown != expected => Verdict::Other(Stranger::OtherKey { expected, shown }),
-            () if known == Some(Known::Key(shown)) => Verdict::Same,
-            () => Verdict::New(Known::Key(shown)),
-        };
-    }
-    match known {
-        Some(Known::Key(expected)) if shown == expected => Verdict::Same,
-        Some(Known::Key(expected)) => Verdict::Other(Stranger::OtherKey { expected, shown }),
-        Some(Known::Roots) if is_vouched_for() => Verdict::Same,
-        Some(Known::Roots) => Verdict::Other(Stranger::NotVouchedFor { shown }),
-        None if is_vouched_for() => Verdict::New(Known::Roots),
-        None => Verdict::New(Known::Key(shown)),
+    match (pin, known) {
+        (Some(expected), _) | (None, Some(Known::Key(expected))) if shown != expected => {
+            Verdict::Other(Stranger::OtherKey { expected, shown })
+        }
+        (_, Some(Known::Key(known))) if shown == known => Verdict::Same,
+        (None, Some(_)) if is_vouched_for() => Verdict::Same,
+        (None, Some(_)) => Verdict::Other(Stranger::NotVouchedFor { shown }),
+        (None, None) if is_vouched_for() => Verdict::New(Known::Roots),
+        _ => Verdict::New(Known::Key(shown)),
     }
 }
 
 /// What rustls asks about a certificate.
 #[derive(Debug)]
 struct Judge {
-    /// The system's roots; `None` where it has none.
-    roots: Option<Verifier>,
     provider: Arc<CryptoProvider>,
     known: Option<Known>,
     pin: Option<Fingerprint>,
@@ -181,9 +177,11 @@ impl ServerCertVerifier for Judge {
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         let shown = Fingerprint::of(certificate).map_err(|_| CertificateError::BadEncoding)?;
-        let roots = self.roots.as_ref();
-        let is_vouched_for =
-            || roots.is_some_and(|roots| roots.verify_server_cert(certificate, chain, name, ocsp, now).is_ok());
+        // The system's roots are many files: they are read only where they count, and some systems have none.
+        let is_vouched_for = || {
+            let roots = Verifier::new(Arc::clone(&self.provider));
+            roots.is_ok_and(|roots| roots.verify_server_cert(certificate, chain, name, ocsp, now).is_ok())
+        };
         let verdict = judge(self.known, self.pin, shown, is_vouched_for);
         let is_trusted = !matches!(verdict, Verdict::Other(_));
         *self.verdict.lock().unwrap_or_else(PoisonError::into_inner) = Some(verdict);
