@@ -2,7 +2,6 @@
 
 use super::network::Spoken;
 use crate::protocol::notice::PUBLIC;
-use crate::protocol::received::Received;
 
 /// So many who come or go at once are a crowd.
 const CROWD: usize = 4;
@@ -10,26 +9,39 @@ const CROWD: usize = 4;
 /// Puts one line in the place of those that say who of a crowd came or went. Last words stay, and so does what the user
 /// does themselves.
 #[must_use]
-pub fn fold(spoken: &[Spoken]) -> Vec<Spoken> {
-    let mut folded: Vec<Spoken> = Vec::with_capacity(spoken.len());
+pub fn fold(spoken: Vec<Spoken>) -> Vec<Spoken> {
     let are_alike = |one: &Spoken, next: &Spoken| {
         movement(one).is_some() && movement(next).is_some() && is_history(one) == is_history(next)
     };
-    for run in spoken.chunk_by(are_alike) {
-        match run {
-            [Spoken::Line { is_history, own, .. }, ..] if run.len() >= CROWD => {
-                let joined = run.iter().filter(|item| movement(item) == Some(Movement::Came)).count();
-                let text = match (joined, run.len() - joined) {
-                    (joined, 0) => format!("{PUBLIC}{joined} joined"),
-                    (0, left) => format!("{PUBLIC}{left} left"),
-                    (joined, left) => format!("{PUBLIC}{joined} joined, {left} left"),
-                };
-                folded.push(Spoken::Line { text, is_history: *is_history, own: own.clone() });
+    let runs: Vec<_> = spoken.chunk_by(are_alike).map(|run| (run.len(), in_one_line(run))).collect();
+    let mut folded = Vec::with_capacity(spoken.len());
+    let mut spoken = spoken.into_iter();
+    for (length, line) in runs {
+        let run = spoken.by_ref().take(length);
+        match line {
+            Some(line) => {
+                run.for_each(drop);
+                folded.push(line);
             }
-            run => folded.extend(run.iter().cloned()),
+            None => folded.extend(run),
         }
     }
     folded
+}
+
+/// The line that stands for a crowd; `None` for what is none.
+fn in_one_line(run: &[Spoken]) -> Option<Spoken> {
+    let [Spoken::Line { is_history, own, .. }, ..] = run else { return None };
+    if run.len() < CROWD {
+        return None;
+    }
+    let joined = run.iter().filter(|item| movement(item) == Some(Movement::Came)).count();
+    let text = match (joined, run.len() - joined) {
+        (joined, 0) => format!("{PUBLIC}{joined} joined"),
+        (0, left) => format!("{PUBLIC}{left} left"),
+        (joined, left) => format!("{PUBLIC}{joined} joined, {left} left"),
+    };
+    Some(Spoken::Line { text, is_history: *is_history, own: own.clone() })
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -45,9 +57,7 @@ fn is_history(item: &Spoken) -> bool {
 /// What somebody else did, if that is all that is said.
 fn movement(item: &Spoken) -> Option<Movement> {
     let Spoken::Line { text, own, .. } = item else { return None };
-    let Received::Public(text) = Received::parse(text) else { return None };
-    let (name, what) = text.split_once(' ').filter(|(name, _)| *name != &**own)?;
-    debug_assert!(!name.is_empty(), "a name has at least one character");
+    let (_, what) = text.strip_prefix(PUBLIC)?.split_once(' ').filter(|(name, _)| *name != &**own)?;
     match what {
         "joined" => Some(Movement::Came),
         "left" => Some(Movement::Went),
@@ -63,7 +73,7 @@ mod tests {
     fn folded(lines: &[&str]) -> Vec<String> {
         let spoken = lines.iter().map(|&text| Spoken::Line { text: text.into(), is_history: false, own: "me".into() });
         let spoken: Vec<Spoken> = spoken.chain([Spoken::Note("a note".into())]).collect();
-        let folded = fold(&spoken);
+        let folded = fold(spoken);
         folded
             .into_iter()
             .filter_map(|item| match item {

@@ -95,7 +95,7 @@ pub trait Listener {
 }
 
 /// Something to show.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum Spoken {
     /// A line from the server, harmless and without its end.
     Line {

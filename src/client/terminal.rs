@@ -322,12 +322,6 @@ struct Window {
     renderer: Renderer,
 }
 
-impl Window {
-    fn show_note(&self, text: &str) {
-        self.screen.show(self.renderer.stamped_note(text, Zoned::now().datetime()));
-    }
-}
-
 impl Listener for Window {
     fn show(&mut self, spoken: Vec<Spoken>) {
         let now = Zoned::now().datetime();
@@ -339,7 +333,7 @@ impl Listener for Window {
             }
         }
         drop(people);
-        for item in &crowd::fold(&spoken) {
+        for item in &crowd::fold(spoken) {
             match item {
                 Spoken::Line { text, is_history, own } => {
                     shown.push_str(&self.renderer.stamped(text, own, *is_history, now));
@@ -361,14 +355,14 @@ impl Listener for Window {
     }
 
     fn refused(&mut self, why: &str) -> bool {
-        self.show_note(&format!("{why}; type another one"));
+        self.show(vec![Spoken::Note(format!("{why}; type another one"))]);
         self.waker.wake();
         true
     }
 
     fn locked(&mut self, why: Option<&str>) -> bool {
         let why = why.map_or("this room has a password".into(), |why| format!("{why}; type another one"));
-        self.show_note(&why);
+        self.show(vec![Spoken::Note(why)]);
         self.waker.wake();
         true
     }
