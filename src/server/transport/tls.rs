@@ -111,30 +111,30 @@ impl Session {
         if self.has_failed {
             return Err(ErrorKind::InvalidData.into());
         }
-        let records = &mut scratch.incoming;
-        records.clear();
-        records.append(&mut self.incoming);
-        self.incoming = Vec::new();
-        let kept = records.len();
+        let kept = self.incoming.len();
+        // No more than `buffer` has room for, since the text is never longer than its records.
+        let limit = buffer.len().max(kept + 1);
+        if scratch.incoming.len() < limit {
+            scratch.incoming.resize(limit, 0);
+        }
+        let mut arrived = 0;
         if !std::mem::take(&mut self.is_fresh) {
-            // No more than `buffer` has room for, since the text is never longer than its records.
-            records.resize(buffer.len().max(kept + 1), 0);
-            let outcome = socket.read(&mut records[kept..]);
-            records.truncate(kept + *outcome.as_ref().unwrap_or(&0));
-            if !matches!(outcome, Ok(count) if count > 0) {
-                self.incoming = records.clone();
-                return outcome.and(Err(ErrorKind::UnexpectedEof.into()));
+            arrived = socket.read(&mut scratch.incoming[kept..limit])?;
+            if arrived == 0 {
+                return Err(ErrorKind::UnexpectedEof.into());
             }
         }
+        let records = &mut scratch.incoming[..kept + arrived];
+        records[..kept].copy_from_slice(&self.incoming);
         let outcome = self.process(records, buffer);
-        self.has_failed = outcome.is_err();
-        // The handshake goes on without waiting for something to be said; and if it failed, the peer is told why.
-        match self.flush(socket) {
-            Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error),
-            _ => {}
+        match outcome {
+            Ok((used, _)) => self.incoming = records[used..].to_vec(),
+            Err(_) => self.has_failed = true,
         }
-        let (used, text) = outcome.map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
-        self.incoming = records[used..].to_vec();
+        // The handshake goes on without waiting for something to be said; and if it failed, the peer is told why. If that
+        // cannot be written, it is the next write that fails: what has arrived counts first.
+        let _ = self.flush(socket);
+        let (_, text) = outcome.map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
         // What is left is less than a record, unless a message of a handshake has several; no honest one does.
         if self.incoming.len() >= RECORD {
             return Err(ErrorKind::InvalidData.into());
