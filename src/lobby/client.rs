@@ -127,6 +127,7 @@ impl Client {
             refused: 0,
         }
     }
+
     /// Whether nobody else can read what is said over it: it is encrypted, or comes from this machine.
     #[must_use]
     pub fn is_confidential(&self) -> bool {

@@ -15,36 +15,33 @@ const TURNED_AWAY: [&str; 9] =
 const EVICTED: [&str; 3] = ["slow", "kicked", "banned"];
 
 /// What has happened since the server started.
-#[derive(Debug)]
-pub(super) struct Counts {
+#[derive(Clone, Debug)]
+pub struct Counts {
+    /// Lines that were processed.
     pub lines: u64,
+    /// Bytes that sockets took.
     pub sent: u64,
+    /// How often everybody was written to.
     pub waves: u64,
+    /// Who was not let in, by reason; wrong passwords each count.
     pub turned_away: Tally,
+    /// Who was disconnected, by reason.
     pub evicted: Tally,
 }
 
-/// How a server is doing. What is counted is counted since it started.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// How a server is doing.
+#[derive(Clone, Debug, Default)]
 pub struct Stats {
     /// People in the room, those who are away for a moment included.
     pub members: usize,
     /// Connections, those without a name included.
     pub connections: usize,
-    /// Lines that were processed.
-    pub lines: u64,
-    /// Bytes of public lines.
+    /// Bytes of public lines since the server started.
     pub said: u64,
-    /// Bytes that sockets took.
-    pub sent: u64,
-    /// How often everybody was written to.
-    pub waves: u64,
     /// How far the slowest reader is behind, in bytes.
     pub lag: u64,
-    /// Who was not let in, by reason; wrong passwords each count.
-    pub turned_away: Tally,
-    /// Who was disconnected, by reason.
-    pub evicted: Tally,
+    /// What has happened.
+    pub counts: Counts,
 }
 
 impl Default for Counts {
@@ -56,7 +53,7 @@ impl Default for Counts {
 
 impl Counts {
     /// Somebody is told something before they are in the room.
-    pub fn refused(&mut self, error: &Error<'_>) {
+    pub(super) fn refused(&mut self, error: &Error<'_>) {
         let reason = match error {
             Error::Full(_) => "full",
             Error::TooManyFromAddress(_) => "address",
@@ -72,7 +69,7 @@ impl Counts {
     }
 
     /// A connection is ended that was in the room.
-    pub fn ended(&mut self, error: &Error<'_>) {
+    pub(super) fn ended(&mut self, error: &Error<'_>) {
         let reason = match error {
             Error::ReadTooSlowly => "slow",
             Error::Kicked(_) => "kicked",
@@ -88,18 +85,13 @@ impl Lobby {
     #[must_use]
     pub fn stats(&self) -> Stats {
         let scrollback = self.room.scrollback();
-        let Counts { lines, sent, waves, turned_away, evicted } = &self.counts;
         let clients = || self.clients.iter().flatten();
         Stats {
             members: self.room.roster().online(),
             connections: clients().count(),
-            lines: *lines,
             said: scrollback.end() - self.began_at,
-            sent: *sent,
-            waves: *waves,
             lag: clients().map(|client| client.outbox.behind(scrollback)).max().unwrap_or(0),
-            turned_away: turned_away.clone(),
-            evicted: evicted.clone(),
+            counts: self.counts.clone(),
         }
     }
 
@@ -118,7 +110,8 @@ impl Stats {
     /// For people, a line for each kind of thing.
     #[must_use]
     pub fn lines(&self) -> [String; 4] {
-        let Stats { members, connections, lines, said, sent, waves, lag, turned_away, evicted } = self;
+        let Stats { members, connections, said, lag, counts } = self;
+        let Counts { lines, sent, waves, turned_away, evicted } = counts;
         [
             format!("{members} online over {connections} connections; the slowest reader is {lag} bytes behind"),
             format!("{lines} lines heard, {said} bytes said, {sent} bytes sent in {waves} waves"),

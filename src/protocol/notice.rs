@@ -6,7 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::command::{Audience, COMMANDS};
+use super::command::{Audience, COMMANDS, Spec};
 use super::name::{BadName, MAX_BYTES, Name};
 
 /// What begins a line about the room.
@@ -369,24 +369,27 @@ impl fmt::Display for Error<'_> {
 
 /// The lines that `!help` answers with, where there is a log that lasts or there is none.
 pub fn help(has_log: bool, is_operator: bool) -> impl Iterator<Item = Private<'static>> {
-    let listed = COMMANDS.iter().filter(move |spec| match spec.audience {
+    let width = if is_operator { WIDE_HELP } else { "!msg NAME TEXT".len() + 1 };
+    let listed = listed(width, move |spec| match spec.audience {
         Audience::Everybody => true,
         Audience::WithLog => has_log,
         Audience::Operators => is_operator,
         Audience::Nobody | Audience::Programs => false,
     });
-    let width = if is_operator { "!ban NAME [TIME] [REASON]".len() } else { "!msg NAME TEXT".len() + 1 };
-    let listed = listed.map(move |spec| Private::Help { usage: spec.usage, does: spec.does, width });
     listed.chain([Private::Help { usage: "!!TEXT", does: "says \"!TEXT\"", width }])
 }
 
 /// The lines that `!help` answers with at the terminal of a server.
 pub fn help_for_console() -> impl Iterator<Item = Private<'static>> {
-    help(false, true).filter(|line| {
-        let Private::Help { usage, .. } = line else { return false };
-        let spec = COMMANDS.iter().find(|spec| spec.usage == *usage);
-        spec.is_some_and(|spec| spec.audience == Audience::Operators || ["help", "who"].contains(&spec.words[0]))
-    })
+    listed(WIDE_HELP, |spec| spec.audience == Audience::Operators || ["help", "who"].contains(&spec.words[0]))
+}
+
+/// The room that usages need where operators' are among them.
+const WIDE_HELP: usize = "!ban NAME [TIME] [REASON]".len();
+
+fn listed(width: usize, is_listed: impl Fn(&Spec) -> bool) -> impl Iterator<Item = Private<'static>> {
+    let listed = COMMANDS.iter().filter(move |spec| is_listed(spec));
+    listed.map(move |spec| Private::Help { usage: spec.usage, does: spec.does, width })
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 
 use crate::address::ListenAddress;
-use crate::lobby::stats::{Stats, Tally};
+use crate::lobby::stats::{Counts, Stats, Tally};
 
 /// Time for a request to arrive, for the loop to give the figures, and for an answer to be taken.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -119,7 +119,8 @@ fn size(log: &Path) -> u64 {
 }
 
 fn render(stats: &Stats, log: Option<u64>) -> String {
-    let Stats { members, connections, lines, said, sent, waves, lag, turned_away, evicted } = stats;
+    let Stats { members, connections, said, lag, counts } = stats;
+    let Counts { lines, sent, waves, turned_away, evicted } = counts;
     let mut text = String::new();
     let mut family = |name: &str, kind: &str, help: &str, samples: &[(String, u64)]| {
         // Writing to a string cannot fail.
@@ -154,7 +155,8 @@ mod tests {
     /// Every family has its help and its type, and every reason a sample.
     #[test]
     fn families_are_whole() {
-        let stats = Stats { members: 3, turned_away: Tally::from([("full", 2), ("silent", 0)]), ..Stats::default() };
+        let mut stats = Stats { members: 3, ..Stats::default() };
+        stats.counts.turned_away = Tally::from([("full", 2), ("silent", 0)]);
         let text = render(&stats, Some(17));
         for line in [
             "# TYPE gotcp_members gauge\ngotcp_members 3\n",
