@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::peer::{PATIENCE, Peer, WELCOME, loopback, numbered, retry};
 use crate::support::server::{Server, free_address, gotcp, lines_of};
+use crate::support::session::Session;
 use nix::sys::signal::Signal;
 
 // ---- Coming, talking, going ----
@@ -1095,36 +1096,6 @@ fn what_was_not_heard_is_forgotten() {
 }
 
 // ---- Helpers ----
-
-/// What a client needs to come back.
-struct Session {
-    token: String,
-    position: u64,
-    heard: u64,
-}
-
-impl Session {
-    /// Asks for a session, and skips to the answer.
-    #[track_caller]
-    fn open(peer: &mut Peer) -> Session {
-        peer.say("!session");
-        let line = peer.skip_to_start("--- session ");
-        let (token, rest) = line["--- session ".len()..].split_once(" at ").expect("token and position");
-        let (position, heard) = rest.strip_suffix(" heard").and_then(|rest| rest.split_once(", ")).expect("a count");
-        assert!(token.len() == 32 && token.bytes().all(|b| b.is_ascii_hexdigit()), "{token}");
-        let number = |text: &str| text.parse().expect("a number");
-        Session { token: token.into(), position: number(position), heard: number(heard) }
-    }
-
-    /// Comes back over a new connection, which is greeted like any other.
-    #[track_caller]
-    fn resume(&self, server: &Server) -> Peer {
-        let mut peer = server.connect();
-        peer.say(&format!("!resume {}@{}", self.token, self.position));
-        peer.expect(WELCOME);
-        peer
-    }
-}
 
 /// One client that reads, and one that does not, for which more waits than any socket takes.
 fn with_a_stuck_reader(server: &Server) -> (Peer, Peer) {

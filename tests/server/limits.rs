@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use crate::support::crowd::{churn, storm};
 use crate::support::peer::{Peer, WELCOME, loopback, numbered};
 use crate::support::server::Server;
+use crate::support::session::Session;
 use nix::sys::signal::Signal;
 
 const MIB: u64 = 1024 * 1024;
@@ -426,9 +427,7 @@ fn a_session_has_one_limit() {
     let server = Server::start("--history 0 --rate 20 --burst 100");
     let mut observer = server.join("observer");
     let mut flooder = server.join("flooder");
-    flooder.say("!session");
-    let session = flooder.skip_to_start("--- session ");
-    let token = &session["--- session ".len()..][..32];
+    let token = Session::open(&mut flooder).token;
     let started = Instant::now();
     while started.elapsed() < Duration::from_secs(3) {
         let mut again = server.connect();
@@ -721,10 +720,7 @@ fn nobody_is_thrown_out_for_a_pause() {
     let server = Server::start("--history 0 --rate 0 --login-timeout 3s --stall-timeout 3s --grace 3s");
     let (mut alice, mut slow) = alice_and_stuck(&server);
     let mut carol = server.join("carol");
-    carol.say("!session");
-    let session = carol.skip_to_start("--- session ");
-    let (token, rest) = session["--- session ".len()..].split_once(" at ").unwrap();
-    let claim = format!("{token}@{}", rest.split_once(',').unwrap().0);
+    let session = Session::open(&mut carol);
     let mut bob = server.connect();
     bob.expect(WELCOME);
     let mut log = b"*** carol joined\n".to_vec();
@@ -735,7 +731,7 @@ fn nobody_is_thrown_out_for_a_pause() {
     server.signal(Signal::SIGSTOP);
     bob.say("bob");
     let mut carol = server.connect();
-    carol.say(&format!("!resume {claim}"));
+    carol.say(&session.claim());
     let mut dave = server.connect();
     dave.say("dave");
     // As much as the sockets held.
@@ -765,9 +761,7 @@ fn nobody_is_thrown_out_for_a_pause() {
 fn those_who_are_away_count() {
     let server = Server::start("--history 0 --rate 0 --max-clients 20 --max-per-ip 8 --grace 1h");
     let mut honest = Peer::connect_from(loopback(2), server.address).named("honest");
-    honest.say("!session");
-    let session = honest.skip_to_start("--- session ");
-    let token = session["--- session ".len()..][..32].to_owned();
+    let session = Session::open(&mut honest);
     honest.say("mine");
     honest.skip_to("honest: mine");
     honest.reset();
@@ -791,7 +785,7 @@ fn those_who_are_away_count() {
         .count();
     assert_eq!(refused, 92, "eight names are held");
     let mut honest = Peer::connect_from(loopback(2), server.address);
-    honest.say(&format!("!resume {token}@0"));
+    honest.say(&session.claim());
     honest.skip_to_start("--- resumed as honest");
     honest.say("!who");
     honest.skip_to("--- 9 online:");

@@ -16,6 +16,7 @@ use tempfile::TempDir;
 
 use crate::support::peer::{PATIENCE, Peer, WELCOME, numbered, retry};
 use crate::support::server::{Server, free_address, gotcp, lines_of};
+use crate::support::session::Session;
 use crate::support::skip::skipped;
 
 /// A file for a log, and the servers that have it one after the other, all at the same address.
@@ -54,14 +55,6 @@ fn kill(server: Server) {
     server.wait();
 }
 
-/// What it takes to come back: the line to send, and how many lines were heard.
-fn session(peer: &mut Peer) -> (String, u64) {
-    peer.say("!session");
-    let line = peer.skip_to_start("--- session ");
-    let words: Vec<&str> = line.split([' ', ',']).collect();
-    (format!("!resume {}@{}", words[2], words[4]), words[6].parse().unwrap())
-}
-
 /// Comes back, and reads up to the answer; returns what was missed, and the answer.
 fn resume(address: SocketAddr, line: &str) -> (Peer, Vec<String>, String) {
     let mut peer = Peer::connect(address);
@@ -83,7 +76,8 @@ fn the_room_goes_on_after_a_kill() {
     let room = Room::new();
     let server = room.serve("");
     let mut carol = server.join("carol");
-    let (back, heard) = session(&mut carol);
+    let session = Session::open(&mut carol);
+    let (back, heard) = (session.claim(), session.heard);
     assert_eq!(heard, 0);
     carol.say("one");
     carol.say("two");
@@ -102,7 +96,7 @@ fn the_room_goes_on_after_a_kill() {
     assert_eq!(answer, "--- resumed as carol, 2 heard");
     carol.say("three");
     carol.skip_to("carol: three");
-    assert_eq!(session(&mut carol).1, 4, "three, and this question");
+    assert_eq!(Session::open(&mut carol).heard, 4, "three, and this question");
     let mut dave = server.connect();
     dave.say("dave");
     dave.skip_to("--- the last 7 lines before you came:");
@@ -117,7 +111,7 @@ fn a_stop_is_an_upgrade() {
     let room = Room::new();
     let server = room.serve("");
     let mut carol = server.join("carol");
-    let (back, _) = session(&mut carol);
+    let back = Session::open(&mut carol).claim();
     carol.say("before");
     carol.skip_to("carol: before");
     server.stop();
@@ -141,7 +135,7 @@ fn the_grace_begins_anew() {
     let room = Room::new();
     let server = room.serve("--grace 1h");
     let mut carol = server.join("carol");
-    let (back, _) = session(&mut carol);
+    let back = Session::open(&mut carol).claim();
     carol.say("here");
     carol.skip_to("carol: here");
     kill(server);
@@ -221,7 +215,7 @@ fn old_lines_go() {
     let room = Room::new();
     let server = room.serve("--grace 0s");
     let mut carol = server.join("carol");
-    let (back, _) = session(&mut carol);
+    let back = Session::open(&mut carol).claim();
     carol.say("old");
     carol.skip_to("carol: old");
     let mut bob = server.join("bob");
@@ -447,7 +441,7 @@ fn what_was_shown_stays_said() {
     let room = Room::new();
     let mut server = room.serve("--rate 0");
     let mut carol = server.join("carol");
-    let (back, _) = session(&mut carol);
+    let back = Session::open(&mut carol).claim();
     drop(carol);
     let mut shown: Vec<String> = Vec::new();
     for round in 0..10 {

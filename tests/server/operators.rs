@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use crate::support::peer::{Peer, WELCOME, loopback};
 use crate::support::pty::Setup;
 use crate::support::server::{Server, free_address};
+use crate::support::session::Session;
 use crate::support::tls::Certificate;
 use tempfile::TempDir;
 
@@ -150,19 +151,15 @@ fn the_kicked_are_gone() {
     let mut carol = server.join("carol");
     promote(&mut carol);
     let mut dave = server.join("dave#0b9189");
-    dave.say("!session");
-    let ticket = dave.skip_to_start("--- session ");
-    let (token, rest) = ticket["--- session ".len()..].split_once(" at ").unwrap();
-    let position = rest.split_once(',').unwrap().0;
+    let session = Session::open(&mut dave);
     carol.say("!kick nobody");
     carol.skip_to("--- error: nobody here is called nobody");
     carol.say("!kick DAVE too loud");
     carol.skip_to("*** dave#0b9189 was kicked (too loud)");
     assert_eq!(dave.rest(), ["--- error: you were kicked (too loud)"]);
     server.find_on_console("carol kicked dave#0b9189 (too loud)");
-    let mut dave = server.connect();
-    dave.say(&format!("!resume {token}@{position}"));
-    dave.expect_all([WELCOME, "--- error: no such session; your first line is your name"]);
+    let mut dave = session.resume(&server);
+    dave.expect("--- error: no such session; your first line is your name");
     // Nobody keeps a kicked person's name for them, and they may come again.
     dave.say("dave#0b9189");
     dave.skip_to("*** dave#0b9189 joined");
@@ -181,16 +178,14 @@ fn the_banned_stay_out() {
     promote(&mut carol);
     let mut erin = join(9, "erin");
     let mut dave = join(9, "dave");
-    dave.say("!session");
-    let ticket = dave.skip_to_start("--- session ");
-    let token = ticket["--- session ".len()..].split_once(" at ").unwrap().0.to_owned();
+    let session = Session::open(&mut dave);
     carol.say("!ban dave 1h spam");
     carol.skip_to("*** dave was banned for 1h (spam)");
     dave.skip_to("--- error: you are banned for 1h (spam)");
     assert_eq!(dave.rest(), [""; 0]);
     for first in ["dave", "zoe", "!resume"] {
         let mut again = Peer::connect_from(loopback(9), server.address);
-        let line = if first == "!resume" { format!("!resume {token}@0") } else { first.to_owned() };
+        let line = if first == "!resume" { session.claim() } else { first.to_owned() };
         // It may be told so, and closed, before it has said anything.
         let _ = std::io::Write::write_all(&mut again.stream(), format!("{line}\n").as_bytes());
         let lines = again.rest();
@@ -198,7 +193,7 @@ fn the_banned_stay_out() {
     }
     // The session stays dead elsewhere as well; and another address is another place.
     let mut elsewhere = Peer::connect_from(loopback(8), server.address);
-    elsewhere.say(&format!("!resume {token}@0"));
+    elsewhere.say(&session.claim());
     elsewhere.expect_all([WELCOME, "--- error: no such session; your first line is your name"]);
     elsewhere.say("zoe");
     elsewhere.skip_to("*** zoe joined");

@@ -19,6 +19,8 @@ pub mod pty;
 #[cfg(unix)]
 pub mod server;
 #[cfg(unix)]
+pub mod session;
+#[cfg(unix)]
 pub mod svg;
 #[cfg(unix)]
 pub mod tls;
