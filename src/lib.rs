@@ -63,9 +63,9 @@
 //! | `server/connection.rs` | a socket, its readiness and its lines |
 //! | `server/reactor.rs` | one turn of the loop, apart from the waiting |
 //! | `server/mod.rs` | the loop |
-//! | `server/transport/mod.rs` | what connections need of a socket; what its first bytes say |
+//! | `server/transport/mod.rs` | what connections need of a socket: sockets around sockets |
 //! | `server/transport/plain.rs` | TCP as it is |
-//! | `server/transport/tls.rs`, `server/transport/certificate.rs` | TLS without buffers of its own; where the key is from |
+//! | `server/transport/tls/` | TLS, without buffers of its own, for those who speak it; where the key is from |
 //! | `server/listener.rs` | accepting, and what to do when that fails |
 //! | `server/signals.rs` | what the operator asks |
 //! | `server/journal.rs`, `server/clock.rs` | the room's log in a file, between the lobby and the disk; the time |

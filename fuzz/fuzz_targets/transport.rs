@@ -9,7 +9,8 @@ use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 
 use gotcp::lobby::client::Link;
-use gotcp::server::transport::{Sniffed, Socket, Terms, Transport, sniff};
+use gotcp::server::transport::Socket;
+use gotcp::server::transport::tls::{Sniffed, Terms, Tls, sniff};
 use libfuzzer_sys::{arbitrary, fuzz_target};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::pki_types::PrivatePkcs8KeyDer;
@@ -76,7 +77,7 @@ impl Socket for Wire {
 fuzz_target!(|input: Input| {
     let Input { cuts, what } = input;
     let ends = Rc::new(RefCell::new(Ends::default()));
-    let mut server = Transport::new(Wire(Rc::clone(&ends)), Some(&Terms::new(configs().0.clone())));
+    let mut server = Tls::new(Wire(Rc::clone(&ends)), Some(&Terms::new(configs().0.clone())));
     let mut pieces = cuts.iter().map(|&cut| usize::from(cut) + 1).chain(std::iter::repeat(usize::MAX));
     let mut text = Vec::new();
     match what {
@@ -141,7 +142,7 @@ fuzz_target!(|input: Input| {
 });
 
 /// Reads what there is to be read.
-fn turn(server: &mut Transport<Wire>, text: &mut Vec<u8>) -> io::Result<()> {
+fn turn(server: &mut Tls<Wire>, text: &mut Vec<u8>) -> io::Result<()> {
     let mut buffer = vec![0; server.least_buffer().max(64)];
     loop {
         buffer.resize(server.least_buffer().max(64), 0);
@@ -156,7 +157,7 @@ fn turn(server: &mut Transport<Wire>, text: &mut Vec<u8>) -> io::Result<()> {
 }
 
 /// Writes a few lines, if it is known how.
-fn say(server: &mut Transport<Wire>) {
+fn say(server: &mut Tls<Wire>) {
     if server.link() == Some(Link::Tls) {
         let _ = server.write(&[IoSlice::new(b"*** carol joined\n"), IoSlice::new(&[b'x'; 900])]);
         let _ = server.flush();

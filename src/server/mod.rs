@@ -46,8 +46,9 @@ use reactor::Reactor;
 use signals::{Request, Signals, survive_file_size_limit};
 use terminal::Terminal;
 use transcript::Transcript;
-use transport::plain::Peer;
-use transport::{Terms, Transport, certificate};
+
+use transport::Transport;
+use transport::tls::{Terms, Tls, certificate};
 
 const LISTENER: Token = Token(usize::MAX);
 const SIGNALS: Token = Token(usize::MAX - 1);
@@ -89,7 +90,7 @@ struct Server {
     /// `None` once the server is stopping.
     listener: Option<Listener>,
     registry: Rc<Registry>,
-    reactor: Reactor<Transport<Peer>>,
+    reactor: Reactor<Transport>,
     /// The terms for TLS, and where the certificate is from, if it is spoken.
     tls: Option<(Rc<Terms>, certificate::Files)>,
     console: Console,
@@ -305,7 +306,7 @@ impl Server {
                 Ok(Some(peer)) => {
                     let (place, registry) = (Place::of(peer.address().ip()), &self.registry);
                     let terms = self.tls.as_ref().map(|(terms, _)| terms);
-                    let open = |token| Ok(Transport::new(peer.register(registry, token)?, terms));
+                    let open = |token| Ok(Tls::new(peer.register(registry, token)?, terms));
                     if let Err((peer, error)) = self.reactor.admit(place, now, open) {
                         self.console.trouble(format_args!("cannot take in {}: {error}", peer.address()));
                     }

@@ -8,7 +8,7 @@ use mio::Token;
 use super::connection::{Connection, Ending, Reading};
 use super::slots::{self, Slots};
 use super::transport::Socket;
-use super::transport::tls::RECORD;
+use super::transport::tls::session::RECORD;
 use crate::lobby::access::Entrance;
 use crate::lobby::{ClientId, Lobby, Readiness};
 use crate::room::place::Place;

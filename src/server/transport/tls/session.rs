@@ -15,7 +15,8 @@ use rustls::ServerConfig;
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, UnbufferedStatus};
 
-use super::Socket;
+use super::super::Socket;
+use super::super::unsent::Unsent;
 
 /// The most bytes that one record has, with its header: 2^14 bytes of text, 256 for encrypting them, 5 of header (RFC
 /// 8446, 5.2).
@@ -50,9 +51,8 @@ pub struct Session {
     connection: UnbufferedServerConnection,
     /// What has arrived of a record that is not whole.
     incoming: Vec<u8>,
-    /// What is encrypted and the socket has not taken, and how much of it it has.
-    outgoing: Vec<u8>,
-    sent: usize,
+    /// What is encrypted and the socket has not taken.
+    outgoing: Unsent,
     /// How many records may be written at once: more each time that the socket takes all of them, and one after it has not.
     batch: usize,
     /// Whether `incoming` has not been looked at since it arrived.
@@ -76,8 +76,7 @@ impl Session {
         Ok(Session {
             connection: UnbufferedServerConnection::new(config).map_err(io::Error::other)?,
             incoming,
-            outgoing: Vec::new(),
-            sent: 0,
+            outgoing: Unsent::default(),
             batch: 1,
             is_fresh: true,
             is_open: false,
@@ -96,7 +95,7 @@ impl Session {
     /// Whether something is encrypted that the socket has not taken.
     #[must_use]
     pub fn is_behind(&self) -> bool {
-        self.sent < self.outgoing.len()
+        !self.outgoing.is_empty()
     }
 
     /// Reads once, and returns how many bytes of text came of it. `buffer` has room for at least one [`RECORD`].
@@ -181,7 +180,7 @@ impl Session {
                 Err(error) => return Err(error),
             }
         };
-        self.outgoing.extend_from_slice(&records[written..length]);
+        self.outgoing.push(&records[written..length]);
         self.batch = if self.is_behind() { 1 } else { MAX_BATCH.min(2 * self.batch) };
         Ok(text.len())
     }
@@ -191,13 +190,7 @@ impl Session {
     /// # Errors
     /// Those of the socket, `WouldBlock` if it did not take all of it.
     pub fn flush(&mut self, socket: &mut impl Socket) -> io::Result<()> {
-        while self.is_behind() {
-            self.sent += socket.write(&[IoSlice::new(&self.outgoing[self.sent..])])?;
-        }
-        if self.sent > 0 {
-            (self.outgoing, self.sent) = (Vec::new(), 0);
-        }
-        Ok(())
+        self.outgoing.flush(socket)
     }
 
     /// Tells the peer that nothing more comes. Returns whether the socket has taken that.
@@ -208,7 +201,7 @@ impl Session {
         if self.is_open && !self.has_failed && !std::mem::replace(&mut self.has_ended, true) {
             let mut notice = [0; 64];
             let length = self.encrypt(|traffic| traffic.queue_close_notify(&mut notice).map_err(io::Error::other))?;
-            self.outgoing.extend_from_slice(&notice[..length]);
+            self.outgoing.push(&notice[..length]);
         }
         match self.flush(socket) {
             Ok(()) => Ok(true),
@@ -297,16 +290,16 @@ impl Session {
     }
 }
 
-fn encode<Data>(data: &mut rustls::unbuffered::EncodeTlsData<'_, Data>, outgoing: &mut Vec<u8>) {
+fn encode<Data>(data: &mut rustls::unbuffered::EncodeTlsData<'_, Data>, outgoing: &mut Unsent) {
     use rustls::unbuffered::{EncodeError, InsufficientSizeError};
-    let before = outgoing.len();
-    let mut room = 0;
+    let mut room = Vec::new();
     loop {
-        outgoing.resize(before + room, 0);
-        match data.encode(&mut outgoing[before..]) {
-            Ok(length) => return outgoing.truncate(before + length),
-            Err(EncodeError::InsufficientSize(InsufficientSizeError { required_size })) => room = required_size,
-            Err(EncodeError::AlreadyEncoded) => return outgoing.truncate(before),
+        match data.encode(&mut room) {
+            Ok(length) => return outgoing.push(&room[..length]),
+            Err(EncodeError::InsufficientSize(InsufficientSizeError { required_size })) => {
+                room.resize(required_size, 0);
+            }
+            Err(EncodeError::AlreadyEncoded) => return,
         }
     }
 }
