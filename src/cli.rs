@@ -60,6 +60,7 @@ pub enum Half {
 
 /// Options of the server.
 #[derive(Clone, Debug, Args)]
+#[allow(clippy::struct_excessive_bools)] // Each is a switch of the command line.
 pub struct ServerArgs {
     /// Address to listen on; HOST alone means port 7777, a port alone every address of this machine
     #[arg(long, value_name = "HOST:PORT", env = "GOTCP_LISTEN", default_value = DEFAULT_ADDRESS)]
@@ -145,6 +146,14 @@ pub struct ServerArgs {
     #[arg(long, value_name = "HOST:PORT")]
     pub metrics: Option<ListenAddress>,
 
+    /// Whether browsers may join, on the same port: http://HOST:PORT is a page to talk on
+    #[arg(long)]
+    pub web: bool,
+
+    /// Names by which browsers may call the server, apart from its addresses and localhost
+    #[arg(long, value_name = "NAME[,NAME…]", value_delimiter = ',', requires = "web", value_parser = host_name)]
+    pub web_host: Vec<String>,
+
     /// Time to deliver what is still owed when the server is stopped
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
     pub drain: Duration,
@@ -160,6 +169,14 @@ pub struct ServerArgs {
     /// Say less on the console: -q leaves out what was said, -qq all but trouble
     #[arg(short, action = clap::ArgAction::Count)]
     pub quiet: u8,
+}
+
+impl ServerArgs {
+    /// Whether the server speaks with nobody in plain text.
+    #[must_use]
+    pub fn is_tls_required(&self) -> bool {
+        self.tls == TlsMode::Required
+    }
 }
 
 /// Options of the client.
@@ -256,6 +273,15 @@ pub enum When {
     Always,
     /// Not at all
     Never,
+}
+
+fn host_name(text: &str) -> anyhow::Result<String> {
+    let is_in_name = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    ensure!(
+        !text.is_empty() && text.chars().all(is_in_name),
+        "it must be a name like chat.example.org, without a port"
+    );
+    Ok(text.to_owned())
 }
 
 fn log_place(text: &str) -> anyhow::Result<LogPlace> {

@@ -87,6 +87,8 @@ pub enum Link {
     Plain,
     /// Encrypted.
     Tls,
+    /// Not at all: what the peer wanted was something else, and the transport has answered it.
+    Answered,
 }
 
 /// How a connection's input ends.

@@ -47,7 +47,7 @@ use limits::{Limits, MAX_ANSWERS, MAX_ANSWERS_UNDER_PRESSURE, MAX_PRIVATE_TOTAL}
 use outbox::{Chunks, Outbox};
 use proposals::{Proposals, Purpose};
 use questions::Questions;
-use rate_limit::{Buckets, cost_of};
+use rate_limit::{Buckets, JOIN_COST, cost_of};
 use stats::Counts;
 
 /// A connection's number: small, and reused once the connection is forgotten.
@@ -218,12 +218,16 @@ impl Lobby {
     }
 
     /// It is known how the bytes of a connection come. It is greeted and has to send its name, or it is told why it may
-    /// not come in.
+    /// not come in. What was answered by the transport costs as much as joining.
     pub fn greet(&mut self, id: ClientId, link: Link, now: Duration) {
         let client = self.client_mut(id);
         client.link = Some(link);
         let (entrance, state) = (client.entrance, client.state);
         match entrance {
+            _ if link == Link::Answered => {
+                self.charge(id, JOIN_COST, now);
+                self.dismiss(id);
+            }
             // The time to send a name is over.
             Entrance::Open if state == State::Closing => {}
             Entrance::Open if link == Link::Plain && self.limits.keys.is_tls_required => {
@@ -545,7 +549,8 @@ impl Lobby {
             }
             at = at.max(client.bytes_left.ready_for(&TRICKLE_RATE, length));
         }
-        if at > now && pending.is_some() { Readiness::At(at) } else { Readiness::Now }
+        // Those of whom it is not known what they want may cost as much as a whole line.
+        if at > now && (pending.is_some() || client.link.is_none()) { Readiness::At(at) } else { Readiness::Now }
     }
 
     /// Whether this turn may append the most that a line of `length` bytes can lead to.

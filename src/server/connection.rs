@@ -110,6 +110,11 @@ impl<S: Socket> Connection<S> {
         }
     }
 
+    /// Has it say that it is alive, if it is of a kind that has to. Returns whether it is, or that is not known.
+    pub fn keep_alive(&mut self) -> bool {
+        !self.is_greeted || self.socket.keep_alive()
+    }
+
     /// The peer has said nothing for a while, and waits to be greeted.
     pub fn assume_plain(&mut self) {
         self.socket.assume_plain();

@@ -49,6 +49,8 @@ use transcript::Transcript;
 
 use transport::Transport;
 use transport::tls::{Terms, Tls, certificate};
+use transport::web::Web;
+use transport::web::http::Policy;
 
 const LISTENER: Token = Token(usize::MAX);
 const SIGNALS: Token = Token(usize::MAX - 1);
@@ -93,6 +95,8 @@ struct Server {
     reactor: Reactor<Transport>,
     /// The terms for TLS, and where the certificate is from, if it is spoken.
     tls: Option<(Rc<Terms>, certificate::Files)>,
+    /// What browsers may do, if they may do anything.
+    web: Option<Rc<Policy>>,
     console: Console,
     /// What monitoring asks, if it may.
     metrics: Option<Metrics>,
@@ -156,6 +160,12 @@ impl Server {
         if !reachable.is_empty() {
             console.status(format_args!("others reach it at {}", reachable.join(", ")));
         }
+        if args.web {
+            let scheme = if args.tls == TlsMode::Off { "http" } else { "https" };
+            let places = if reachable.is_empty() { &[address.to_string()][..] } else { &reachable };
+            let places: Vec<String> = places.iter().map(|place| format!("{scheme}://{place}")).collect();
+            console.status(format_args!("browsers join at {}", places.join(", ")));
+        }
         let log = if let LogPlace::File(path) = &args.log { Some(path.clone()) } else { None };
         let metrics = args.metrics.as_ref().map(|address| Metrics::serve(address, log, wake)).transpose()?;
         if let Some((_, address)) = &metrics {
@@ -181,6 +191,9 @@ impl Server {
             registry,
             reactor: Reactor::new(lobby, READ_BUDGET, args.gather, args.stall_timeout),
             tls: tls.map(|(terms, files, _)| (terms, files)),
+            web: args
+                .web
+                .then(|| Rc::new(Policy { hosts: args.web_host.clone(), is_tls_required: args.is_tls_required() })),
             console,
             metrics: metrics.map(|(metrics, _)| metrics),
             terminal,
@@ -306,7 +319,8 @@ impl Server {
                 Ok(Some(peer)) => {
                     let (place, registry) = (Place::of(peer.address().ip()), &self.registry);
                     let terms = self.tls.as_ref().map(|(terms, _)| terms);
-                    let open = |token| Ok(Tls::new(peer.register(registry, token)?, terms));
+                    let web = self.web.as_ref();
+                    let open = |token| Ok(Web::new(Tls::new(peer.register(registry, token)?, terms), web));
                     if let Err((peer, error)) = self.reactor.admit(place, now, open) {
                         self.console.trouble(format_args!("cannot take in {}: {error}", peer.address()));
                     }
@@ -325,7 +339,7 @@ impl Server {
         let lobby = &self.reactor.lobby;
         for event in lobby.events() {
             self.console.event(event, lobby.room().scrollback(), |id| {
-                self.reactor.socket(id).map(|socket| socket.inner().address())
+                self.reactor.socket(id).map(|socket| socket.inner().inner().address())
             });
         }
         if let Some(transcript) = &mut self.transcript {
@@ -431,7 +445,7 @@ fn limits(args: &ServerArgs, clients: usize) -> anyhow::Result<Limits> {
         keys: Keys {
             password: args.password_file.as_deref().map(secret).transpose()?,
             operator_password: args.operator_password_file.as_deref().map(secret).transpose()?,
-            is_tls_required: args.tls == TlsMode::Required,
+            is_tls_required: args.is_tls_required(),
         },
     };
     let least = limits.smallest_scrollback();

@@ -7,8 +7,7 @@ use mio::Token;
 
 use super::connection::{Connection, Ending, Reading};
 use super::slots::{self, Slots};
-use super::transport::Socket;
-use super::transport::tls::session::RECORD;
+use super::transport::{LARGEST_BUFFER, Socket};
 use crate::lobby::access::Entrance;
 use crate::lobby::{ClientId, Lobby, Readiness};
 use crate::room::place::Place;
@@ -16,8 +15,11 @@ use crate::room::place::Place;
 /// How long a peer may take to close its side once everything was sent to it.
 pub const LINGER: Duration = Duration::from_secs(1);
 
-/// How long a peer that has said nothing is not greeted, where it might speak TLS.
+/// How long a peer that has said nothing is not greeted, where it might speak something else.
 pub const SILENCE: Duration = Duration::from_millis(200);
+
+/// The time between two signs of life: some proxies close what is silent for a minute.
+pub const HEARTBEAT: Duration = Duration::from_secs(45);
 
 /// How many steps of handshakes are taken in one turn: each costs as much as sending to twenty people.
 const COSTLY_STEPS: usize = 64;
@@ -46,6 +48,8 @@ pub struct Reactor<S> {
     /// ones, in the order of these; and then with those at which they have to have come to an end of their handshake.
     silent: VecDeque<(Duration, Token)>,
     unopened: VecDeque<(Duration, Token)>,
+    /// Connections that may have to show that they are alive, with the moments at which they do, in the order of these.
+    quiet: VecDeque<(Duration, Token)>,
     /// Connections that may have something to be read or processed.
     to_read: VecDeque<Token>,
     /// Connections that may have something to be written, apart from public lines.
@@ -76,10 +80,11 @@ impl<S: Socket> Reactor<S> {
         Reactor {
             lobby,
             connections: Slots::default(),
-            scratch: vec![0; read_budget.max(RECORD)],
+            scratch: vec![0; read_budget.max(LARGEST_BUFFER)],
             read_budget,
             silent: VecDeque::new(),
             unopened: VecDeque::new(),
+            quiet: VecDeque::new(),
             to_read: VecDeque::new(),
             to_write: Vec::new(),
             flushed: end,
@@ -115,6 +120,7 @@ impl<S: Socket> Reactor<S> {
         if !connection.is_greeted {
             self.silent.push_back((now + SILENCE, token));
             self.unopened.push_back((now + self.lobby.login_timeout(), token));
+            self.quiet.push_back((now + HEARTBEAT, token));
         }
         self.to_read.push_back(token);
         Ok(Some(token))
@@ -137,6 +143,7 @@ impl<S: Socket> Reactor<S> {
     pub fn turn(&mut self, looked_at: Duration, now: Duration) {
         self.read(now);
         self.greet_silent(looked_at, now);
+        self.keep_alive(now);
         self.flush(now);
         self.lobby.end_turn(looked_at);
     }
@@ -159,7 +166,7 @@ impl<S: Socket> Reactor<S> {
         }
         let wave = (self.flushed < self.lobby.room().scrollback().end()).then_some(self.next_wave);
         let first = |list: &VecDeque<(Duration, Token)>| list.front().map(|&(at, _)| at);
-        let ends = [&self.silent, &self.unopened, &self.sending, &self.lingering].map(first);
+        let ends = [&self.silent, &self.unopened, &self.quiet, &self.sending, &self.lingering].map(first);
         [unread, wave, self.lobby.wake_at()].into_iter().chain(ends).flatten().min()
     }
 
@@ -236,7 +243,8 @@ impl<S: Socket> Reactor<S> {
         waiting.into_iter().rev().for_each(|token| self.to_read.push_front(token));
     }
 
-    /// Greets those who wait for it, and gives up those who do not come to an end of their handshake.
+    /// Greets those who wait for it, and gives up those who do not come to an end of their handshake, or whom nothing can
+    /// be said to any more.
     fn greet_silent(&mut self, looked_at: Duration, now: Duration) {
         while let Some((_, token)) = self.silent.pop_front_if(|&mut (at, _)| at <= looked_at) {
             if let Some(connection) = self.connections.get_mut(token)
@@ -244,16 +252,33 @@ impl<S: Socket> Reactor<S> {
             {
                 connection.assume_plain();
                 connection.greet(client(token), &mut self.lobby, now);
+                if !connection.is_greeted {
+                    self.silent.push_back((now + SILENCE, token));
+                }
                 self.queue(token);
             }
         }
-        while let Some((_, token)) = self.unopened.pop_front_if(|&mut (at, _)| at <= looked_at) {
+        let is_stopping = self.lobby.is_stopping();
+        while let Some((_, token)) = self.unopened.pop_front_if(|&mut (at, _)| at <= looked_at || is_stopping) {
             if let Some(connection) = self.connections.get_mut(token)
                 && !connection.is_greeted
             {
                 connection.abort();
                 self.lobby.lose(client(token));
                 self.over.push(token);
+            }
+        }
+    }
+
+    /// Has connections show that they are alive.
+    fn keep_alive(&mut self, now: Duration) {
+        while let Some((_, token)) = self.quiet.pop_front_if(|&mut (at, _)| at <= now) {
+            if let Some(connection) = self.connections.get_mut(token)
+                && connection.ending == Ending::No
+                && connection.keep_alive()
+            {
+                self.to_write.push(token);
+                self.quiet.push_back((now + HEARTBEAT, token));
             }
         }
     }

@@ -4,9 +4,9 @@
 //! if they are not for it:
 //!
 //! ```text
-//!   plain::Peer ── tls::Tls ── the bytes of the protocol
-//!   TCP            TLS, or
-//!                  nothing
+//!   plain::Peer ── tls::Tls ── web::Web ──── the bytes of the protocol
+//!   TCP            TLS, or     WebSocket,
+//!                  nothing     or nothing
 //! ```
 //!
 //! Who expects to be greeted says nothing, and who speaks anything else says so at once. So a server on which not
@@ -15,13 +15,17 @@
 pub mod plain;
 pub mod tls;
 mod unsent;
+pub mod web;
 
 use std::io::{self, IoSlice};
 
 use crate::lobby::client::Link;
 
 /// The socket of a connection of the server.
-pub type Transport = tls::Tls<plain::Peer>;
+pub type Transport = web::Web<tls::Tls<plain::Peer>>;
+
+/// The largest buffer that a layer needs for reading, in bytes: see [`Socket::least_buffer`].
+pub const LARGEST_BUFFER: usize = tls::session::RECORD + web::http::MAX_REQUEST;
 
 /// What a connection needs of its socket, which must not block. Tests have sockets of their own.
 pub trait Socket {
@@ -30,7 +34,7 @@ pub trait Socket {
         Some(Link::Plain)
     }
 
-    /// The peer has said nothing for a while: it is one that waits to be greeted.
+    /// The peer has said nothing for a while: it is one that waits to be greeted. Called again until it is known.
     fn assume_plain(&mut self) {}
 
     /// Whether the next read may cost as much as thousands of others.
@@ -54,6 +58,12 @@ pub trait Socket {
     /// `WouldBlock` if not all of it is taken now; any other error ends the connection.
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+
+    /// Has it say something that means nothing, so that whoever is between sees that it is alive. Returns whether it is of a
+    /// kind for which that has to be done.
+    fn keep_alive(&mut self) -> bool {
+        false
     }
 
     /// Reads bytes that have arrived; returns 0 only at the end of input.

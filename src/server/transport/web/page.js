@@ -1,0 +1,687 @@
+"use strict";
+// The client of a browser. What is on the wire is in PROTOCOL.md; the session is kept as it says there, "how a line arrives
+// once": we count the bytes that we have read, and the server counts the lines that it has heard.
+//
+// Nothing that anybody says becomes anything but text: nodes are made by `make`, and text is put in as text.
+
+// ---- What is kept for a page that is loaded anew ----
+
+const kept = {
+  get(key) {
+    try { return JSON.parse(localStorage.getItem("gotcp." + key)); } catch { return null; }
+  },
+  set(key, value) {
+    // Where nothing can be kept, a page that is loaded anew begins anew.
+    try { localStorage.setItem("gotcp." + key, JSON.stringify(value)); } catch { }
+  },
+};
+
+// How many lines are shown again by a page that is loaded anew.
+const SHOWN_AGAIN = 500;
+
+// `unheard` are the lines that are sent, or wait to be, and that the server is not known to have heard; `heard` is how many
+// it has. Those that are `ours` the page has sent by itself. `read` is our position; `starts` are those of the latest lines.
+const fresh = () => ({ token: null, read: 0, starts: [], heard: 0, unheard: [] });
+let name = kept.get("name");
+let session = fresh();
+// Up to which position the page has shown everything before it was loaded anew.
+let shownTo = 0;
+
+function recall() {
+  const before = kept.get("session");
+  if (!before?.token) return;
+  shownTo = before.read;
+  session = { ...before, read: before.from, starts: [] };
+  for (const line of session.unheard) line.shown = line.ours ? null : showPending(line.text);
+}
+
+function keep() {
+  if (phase === "over") return;
+  const { token, read, starts, heard, unheard } = session;
+  const lines = unheard.map(({ text, ours }) => ({ text, ours }));
+  const from = starts[0] ?? read;
+  kept.set("session", token && { token, read: Math.max(read, shownTo), from, heard, unheard: lines });
+  kept.set("name", name);
+}
+
+// ---- The connection ----
+
+// waiting: to connect again. greeting: for the server's first line. naming, resuming: for its answer. in: we are in the
+// room. door: for a name or a password. over: somebody has to press a button.
+let phase = "waiting";
+// Why it is over.
+let stopped = null;
+let socket = null;
+let retry = { timer: 0, delay: 500, at: 0 };
+let password = null;
+let isWelcome = false;
+let isLeaving = false;
+// Whether an answer to `!session` is due; whether the next answers to `!who` are for this page.
+let isAsked = false;
+let quiet = [];
+let lastHeardFrom = 0;
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+function connect() {
+  clearTimeout(retry.timer);
+  drop();
+  if (name === null) return ask();
+  go("greeting");
+  isWelcome = false;
+  const ours = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws`);
+  socket = ours;
+  ours.binaryType = "arraybuffer";
+  let rest = new Uint8Array(0);
+  ours.onmessage = ({ data }) => {
+    lastHeardFrom = Date.now();
+    rest = takeLines(rest, new Uint8Array(data), () => socket === ours);
+    if (socket === ours && phase === "greeting" && isWelcome) enter();
+  };
+  ours.onclose = () => socket === ours && lost();
+  lastHeardFrom = Date.now();
+}
+
+// Gives up the connection, without waiting for it to be closed.
+function drop() {
+  const before = socket;
+  socket = null;
+  before?.close();
+  isAsked = false;
+  quiet = [];
+}
+
+function lost() {
+  const wasIn = phase === "in";
+  drop();
+  if (isLeaving) {
+    isLeaving = false;
+    forget();
+    return stop("you have left", "Join again");
+  }
+  if (phase === "over" || phase === "door") return;
+  // It starts anew after a connection that was of use.
+  retry.delay = wasIn ? 500 : Math.min(30000, retry.delay * 2);
+  retry.at = Date.now() + retry.delay * (0.5 + Math.random() / 2);
+  retry.timer = setTimeout(connect, retry.at - Date.now());
+  go("waiting");
+}
+
+// The session is over, and what was not said in it is not said any more.
+function forget() {
+  session = fresh();
+  kept.set("session", null);
+  $("pending").replaceChildren();
+}
+
+// The session is over, and what was not heard in it is said in the next one.
+function begin() {
+  session = { ...fresh(), unheard: session.unheard.filter(({ ours }) => !ours) };
+  shownTo = 0;
+}
+
+function takeLines(rest, news, isWanted) {
+  let bytes = news;
+  if (rest.length > 0) {
+    bytes = new Uint8Array(rest.length + news.length);
+    bytes.set(rest);
+    bytes.set(news, rest.length);
+  }
+  let from = 0;
+  // What had no end before has none in its first bytes.
+  let end = bytes.indexOf(10, rest.length);
+  while (end >= 0 && isWanted()) {
+    take(decoder.decode(bytes.subarray(from, end)), end + 1 - from);
+    from = end + 1;
+    end = bytes.indexOf(10, from);
+  }
+  return bytes.slice(from);
+}
+
+function send(text) {
+  const bytes = encoder.encode(text + "\n");
+  // A frame has at most 64 KiB; its borders mean nothing.
+  for (let at = 0; at < bytes.length; at += 32768) socket.send(bytes.subarray(at, at + 32768));
+}
+
+// Says a line that was typed, as soon as it can be said.
+function say(text) {
+  const line = { text, ours: false, shown: showPending(text) };
+  session.unheard.push(line);
+  if (phase === "in") sendLine(line);
+  status();
+}
+
+// Asks the server something that nobody has typed.
+function inquire(text) {
+  const line = { text, ours: true, shown: null };
+  session.unheard.push(line);
+  sendLine(line);
+}
+
+function sendLine({ text, ours }) {
+  if (text === "!session") isAsked = true;
+  if (/^[!/]who\b/i.test(text)) quiet.push(ours);
+  if (/^[!/](exit|quit)\b/i.test(text)) isLeaving = true;
+  send(text);
+}
+
+// The server has heard so many lines.
+function acknowledge(heard) {
+  for (const { shown } of session.unheard.splice(0, heard - session.heard)) shown?.remove();
+  session.heard = heard;
+}
+
+function enter() {
+  if (session.token) {
+    go("resuming");
+    send(`!resume ${session.token}@${session.read}`);
+  } else {
+    go("naming");
+    send(name);
+  }
+}
+
+function enterWithPassword() {
+  if (password === null) return ask("", true);
+  send("!password " + password);
+  enter();
+}
+
+// Tells whether the connection is still there, when it was silent or the page was asleep.
+function probe() {
+  if (phase === "waiting") return connect();
+  if (phase !== "in") return;
+  if (!isAsked) inquire("!session");
+  const asked = Date.now();
+  setTimeout(() => phase === "in" && lastHeardFrom < asked && isAsked && connect(), 8000);
+}
+
+setInterval(() => {
+  status();
+  const isSilent = Date.now() - lastHeardFrom > 60000;
+  if (phase === "in" && !isAsked && session.unheard.length > 0) inquire("!session");
+  else if (phase === "in" && isSilent) probe();
+  else if (["greeting", "naming", "resuming"].includes(phase) && isSilent) lost();
+}, 1000);
+
+// ---- What the server says ----
+
+const people = new Set();
+// Who has spoken, the latest one last.
+const speakers = new Set();
+
+function take(line, length) {
+  if (line.startsWith("--- ")) return takePrivate(line.slice(4));
+  if (session.token) {
+    session.starts.push(session.read);
+    if (session.starts.length > 2 * SHOWN_AGAIN) session.starts.splice(0, SHOWN_AGAIN);
+    session.read += length;
+    keepSoon();
+  }
+  takePublic(line);
+}
+
+function takePrivate(line) {
+  let found;
+  if (!line.startsWith("  ")) listing = null;
+  if (line.startsWith("welcome ")) {
+    // Whether a password is wanted is said in the next line, so before all that has arrived is taken nothing is sent.
+    isWelcome = true;
+  } else if (line.startsWith("this room has a password")) {
+    enterWithPassword();
+  } else if (line === "error: say !password WORD first") {
+    // The name was sent too early, and is sent once more already.
+  } else if (line === "error: wrong password" && phase !== "in") {
+    password = null;
+    ask("That is not the password.", true);
+  } else if ((found = /^you are (\S+); \d+ online/.exec(line))) {
+    name = found[1];
+    begin();
+    send("!session");
+  } else if ((found = /^session (\w+) at (\d+), (\d+) heard$/.exec(line))) {
+    isAsked = false;
+    const isNew = session.token === null;
+    session.token = found[1];
+    session.read = +found[2];
+    acknowledge(+found[3]);
+    if (isNew) comeIn();
+  } else if ((found = /^resumed as (\S+), (\d+) heard$/.exec(line))) {
+    name = found[1];
+    acknowledge(+found[2]);
+    comeIn();
+  } else if ((found = /^missed (\d+) bytes/.exec(line))) {
+    session.read += +found[1];
+    if (session.read > shownTo) show("private", [line]);
+  } else if (line === "error: no such session; your first line is your name") {
+    begin();
+    go("naming");
+    send(name);
+  } else if (line === "error: resumed elsewhere") {
+    stop("you go on in another window", "Go on here");
+  } else if ((found = /^error: (you were kicked|you are banned)/.exec(line))) {
+    forget();
+    show("error", [line.slice(7)]);
+    stop(line.slice(7), "Try again");
+  } else if (phase === "naming" && line.startsWith("error: ")) {
+    if (/^error: (the server is full|too many connections)/.test(line)) return show("error", [line.slice(7)]);
+    ask(line.slice(7));
+  } else if (quiet.length > 0 && /^\d+ online:$/.test(line)) {
+    listing = quiet.shift();
+    people.clear();
+    if (!listing) show("private", [line]);
+  } else if (listing !== null) {
+    for (const one of line.trim().split(/, ?/)) if (one) people.add(one);
+    drawPeopleSoon();
+    if (!listing) show("private", [line]);
+  } else {
+    takeAside(line);
+  }
+}
+
+// While an answer to `!who` comes: whether it is for this page alone.
+let listing = null;
+
+function takeAside(line) {
+  let found;
+  if ((found = /^\[(\S+) to you\] (.*)$/s.exec(line))) {
+    show("whisper", [named(found[1]), " to you: ", ...marked(found[2])]);
+    alertUser();
+  } else if ((found = /^\[you to (\S+)\] (.*)$/s.exec(line))) {
+    show("whisper", ["you to ", named(found[1]), ": " + found[2]]);
+  } else if (line.startsWith("error: ")) {
+    show("error", [line.slice(7)]);
+  } else {
+    show("private", [line]);
+  }
+}
+
+// The room is ours to talk in: what has waited is said, and what is shown is brought up to date.
+function comeIn() {
+  retry.delay = 500;
+  shownTo = 0;
+  go("in");
+  // What the page itself has asked it asks anew.
+  session.unheard = session.unheard.filter(({ ours }) => !ours);
+  session.unheard.forEach(sendLine);
+  inquire("!session");
+  inquire("!who");
+  keep();
+}
+
+function takePublic(line) {
+  let found;
+  if ((found = /^\*\*\* notice: (.*)$/s.exec(line))) {
+    show("notice", ["notice: " + found[1]]);
+  } else if (line.startsWith("*** ")) {
+    const news = line.slice(4);
+    if ((found = /^(\S+) joined$/.exec(news))) people.add(found[1]);
+    else if ((found = /^(\S+) (?:left|was kicked|was banned)\b/.exec(news))) people.delete(found[1]);
+    else if ((found = /^(\S+) is now (\S+)$/.exec(news))) {
+      people.delete(found[1]);
+      people.add(found[2]);
+      if (found[1] === name) name = found[2];
+    }
+    drawPeopleSoon();
+    const [who, ...rest] = news.split(" ");
+    show("news", found ? [named(who), " " + rest.join(" ")] : [news]);
+  } else if ((found = /^\* (\S+) (.*)$/s.exec(line))) {
+    spoken(found[1], ["* ", named(found[1]), " ", ...marked(found[2])], found[2]);
+  } else if ((found = /^([^\s:]+): (.*)$/s.exec(line))) {
+    spoken(found[1], [named(found[1]), ": ", ...marked(found[2])], found[2]);
+  } else {
+    show("said", [line]);
+  }
+}
+
+function spoken(who, parts, text) {
+  speakers.delete(who);
+  speakers.add(who);
+  if (who === name) {
+    // What was shown dim is heard now. What it says may have been changed; then the server's count is what tells.
+    const line = session.unheard.find(({ text: typed, shown }) => shown && (typed === text || typed === "/me " + text || typed === "!me " + text));
+    if (line) {
+      line.shown.remove();
+      line.shown = null;
+    }
+    show("said own", parts);
+  } else {
+    const isForUs = parts.some((part) => part.tagName === "MARK");
+    show("said", parts);
+    const isNew = phase === "in" || (phase === "resuming" && session.read > shownTo);
+    if (isForUs && isNew) alertUser();
+  }
+}
+
+// ---- What is shown ----
+
+const $ = (id) => document.getElementById(id);
+const MAX_LINES = 10000;
+const BLOCK = 200;
+let lines = 0;
+let undrawn = [];
+let drawing = 0;
+let unread = 0;
+
+function make(tag, className, ...parts) {
+  const node = document.createElement(tag);
+  if (className) node.className = className;
+  node.append(...parts);
+  return node;
+}
+
+// The colour that a name always has, whatever its tag: the same as in a terminal (FNV-1a).
+const colours = new Map();
+function colourOf(base) {
+  let colour = colours.get(base);
+  if (colour === undefined) {
+    let hash = 0xcbf29ce484222325n;
+    for (const byte of encoder.encode(base)) hash = ((hash ^ BigInt(byte)) * 0x100000001b3n) & 0xffffffffffffffffn;
+    colour = Number((hash >> 32n) % 10n);
+    if (colours.size > 5000) colours.clear();
+    colours.set(base, colour);
+  }
+  return colour;
+}
+
+const baseOf = (one) => (one.lastIndexOf("#") > 0 ? one.slice(0, one.lastIndexOf("#")) : one);
+
+function named(one) {
+  const base = baseOf(one);
+  return make("bdi", `name c${colourOf(base)}`, base, ...(base === one ? [] : [make("span", "tag", one.slice(base.length))]));
+}
+
+// The text, with our name in it marked.
+function marked(text) {
+  const base = baseOf(name);
+  if (!text.toLowerCase().includes(base.toLowerCase())) return [text];
+  const escaped = base.replace(/[.*+?^${}()|[\]\\\-]/g, "\\$&");
+  const pattern = new RegExp(`(?<![\\p{L}\\p{N}_])${escaped}(?:#\\w+)?(?![-.#]*[\\p{L}\\p{N}_])`, "giu");
+  const parts = [];
+  let at = 0;
+  for (const { index, 0: found } of text.matchAll(pattern)) {
+    parts.push(text.slice(at, index), make("mark", "", found));
+    at = index + found.length;
+  }
+  return [...parts, text.slice(at)];
+}
+
+const clock = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+
+function lineOf(className, parts, isNow) {
+  const time = make("time", "", isNow ? clock.format(new Date()) : "");
+  const text = make("span", "", ...parts);
+  text.dir = "auto";
+  return make("p", "line " + className, time, text);
+}
+
+function show(className, parts) {
+  // What was said before we came has no time.
+  undrawn.push(lineOf(className, parts, phase === "in"));
+  if (undrawn.length > 2 * MAX_LINES) undrawn.splice(0, MAX_LINES);
+  // Not with the next frame: there is none as long as the page is hidden.
+  drawing ||= setTimeout(draw, 30);
+}
+
+function showPending(text) {
+  const isAtEnd = isScrolledDown();
+  const node = lineOf("own", [text], true);
+  $("pending").append(node);
+  if (isAtEnd) scrollDown();
+  return node;
+}
+
+const isScrolledDown = () => $("scroller").scrollHeight - $("scroller").scrollTop - $("scroller").clientHeight < 40;
+const scrollDown = () => { $("scroller").scrollTop = $("scroller").scrollHeight; };
+
+function draw() {
+  drawing = 0;
+  const news = undrawn.splice(0);
+  const isAtEnd = isScrolledDown();
+  const log = $("log");
+  // Nobody can listen to that much.
+  log.setAttribute("aria-live", news.length > 20 ? "off" : "polite");
+  if (!document.hasFocus() && !log.querySelector("hr.unread") && log.lastChild) {
+    news.unshift(make("hr", "unread"));
+  }
+  for (const node of news) {
+    let block = log.lastChild;
+    if (!block || block.childElementCount >= BLOCK) {
+      block = make("div", "block");
+      log.append(block);
+    }
+    block.append(node);
+  }
+  lines += news.length;
+  while (lines > MAX_LINES) {
+    lines -= log.firstChild.childElementCount;
+    log.firstChild.remove();
+  }
+  if (isAtEnd) scrollDown();
+  $("newer").hidden = isAtEnd;
+}
+
+function alertUser() {
+  if (document.hasFocus() && !document.hidden) return;
+  unread += 1;
+  title();
+  beep();
+}
+
+const title = () => { document.title = (unread > 0 ? `(${unread}) ` : "") + "gotcp"; };
+
+let audio = null;
+function beep() {
+  if (!audio || $("sound").getAttribute("aria-pressed") === "false") return;
+  const tone = audio.createOscillator();
+  const volume = audio.createGain();
+  volume.gain.setValueAtTime(0.15, audio.currentTime);
+  volume.gain.exponentialRampToValueAtTime(0.001, audio.currentTime + 0.3);
+  tone.frequency.value = 880;
+  tone.connect(volume).connect(audio.destination);
+  tone.start();
+  tone.stop(audio.currentTime + 0.3);
+}
+
+// How things stand.
+function status() {
+  const waiting = session.unheard.filter(({ ours }) => !ours).length;
+  const who = name ?? "";
+  const also = waiting > 0 ? `, ${waiting} waiting` : "";
+  const text = {
+    waiting: `${who}, offline${also}; next try in ${Math.max(0, Math.ceil((retry.at - Date.now()) / 1000))} s`,
+    in: who,
+    over: stopped,
+    door: "not here yet",
+  }[phase] ?? `${who}, connecting${also}`;
+  if ($("status").textContent !== text) $("status").textContent = text;
+  $("status").className = phase === "waiting" || phase === "over" ? "bad" : "";
+}
+
+function go(next) {
+  phase = next;
+  status();
+}
+
+let drawingPeople = 0;
+function drawPeopleSoon() {
+  drawingPeople ||= setTimeout(drawPeople, 300);
+}
+
+function drawPeople() {
+  drawingPeople = 0;
+  $("who").hidden = false;
+  $("who").textContent = `${people.size} here`;
+  if ($("people").hidden) return;
+  const list = [...people].sort((a, b) => a.localeCompare(b)).slice(0, 1000);
+  $("people").querySelector("ul").replaceChildren(...list.map((one) => {
+    const button = make("button", "", named(one));
+    button.type = "button";
+    button.title = "Whisper";
+    button.onclick = () => insert(`/msg ${one} `, true);
+    return make("li", "", button);
+  }));
+}
+
+// ---- The door, and the end ----
+
+function ask(wrong = "", forPassword = false) {
+  drop();
+  go("door");
+  $("ask").textContent = forPassword ? "Who knows the password may come in." : "What may the others call you?";
+  $("wrong").textContent = wrong;
+  $("name-row").hidden = forPassword;
+  $("password-row").hidden = !forPassword;
+  $("name").value = name ?? "";
+  $("password").value = "";
+  if (!$("door").open) $("door").showModal();
+  (forPassword ? $("password") : $("name")).focus();
+}
+
+// There is no other way in.
+$("door").addEventListener("close", () => phase === "door" && $("door").showModal());
+$("door").querySelector("form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  if ($("password-row").hidden) name = $("name").value.trim().replace(/\s+/g, "_") || null;
+  else password = $("password").value;
+  if (name === null) return;
+  kept.set("name", name);
+  connect();
+  $("door").close();
+  $("text").focus();
+});
+
+// It is over, until somebody presses a button.
+function stop(why, offer) {
+  drop();
+  stopped = why;
+  go("over");
+  const button = make("button", "", offer);
+  button.type = "button";
+  button.onclick = () => {
+    button.remove();
+    recallOurs();
+    connect();
+  };
+  $("talk").before(button);
+  button.focus();
+}
+
+// Somebody else may have gone on with our session meanwhile, and read further.
+function recallOurs() {
+  const before = kept.get("session");
+  if (!session.token || !before?.token) return;
+  if (before.token !== session.token) session = fresh();
+  else if (before.heard > session.heard) acknowledge(before.heard);
+}
+
+// ---- What is typed ----
+
+const COMMANDS = [/*commands*/];
+
+const typed = [];
+let typedAt = 0;
+let draft = "";
+
+$("talk").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const text = $("text").value;
+  if (phase === "over" || text.trim() === "") return;
+  typed.push(text);
+  typedAt = typed.length;
+  for (const line of text.split("\n")) if (line.trim() !== "") say(line);
+  $("text").value = "";
+  keep();
+  scrollDown();
+  $("text").focus();
+});
+
+$("text").addEventListener("keydown", (event) => {
+  // While a word is put together, its keys are not ours.
+  if (event.isComposing || event.keyCode === 229) return;
+  const { key } = event;
+  if (key === "Enter" && !event.shiftKey) {
+    event.preventDefault();
+    $("talk").requestSubmit();
+  } else if (key === "Tab" && !event.shiftKey && complete()) {
+    event.preventDefault();
+  } else if ((key === "ArrowUp" || key === "ArrowDown") && !$("text").value.includes("\n")) {
+    const at = typedAt + (key === "ArrowUp" ? -1 : 1);
+    if (at < 0 || at > typed.length) return;
+    event.preventDefault();
+    if (typedAt === typed.length) draft = $("text").value;
+    typedAt = at;
+    $("text").value = typed[at] ?? draft;
+  }
+  if (key !== "Tab") offered = null;
+});
+
+// What the last Tab has put in, so that another one puts in what comes next.
+let offered = null;
+
+// Completes the word before the caret: a command, or a name, those first who spoke last. Returns whether there is one.
+function complete() {
+  const box = $("text");
+  if (offered === null) {
+    const before = box.value.slice(0, box.selectionStart);
+    const word = /[^\s@([{"']*$/.exec(before)[0];
+    if (word === "") return false;
+    const start = before.length - word.length;
+    const begins = (one) => one.toLowerCase().startsWith(word.toLowerCase());
+    let choices;
+    if (start === 0 && /^[!/]/.test(word)) {
+      choices = COMMANDS.map((command) => `${word[0]}${command} `).filter(begins);
+    } else {
+      const recent = [...speakers].reverse().filter((one) => people.has(one));
+      const all = [...new Set([...recent, ...people])].filter((one) => one !== name && begins(one));
+      choices = all.map((one) => one + (start === 0 ? ": " : " "));
+    }
+    if (choices.length === 0) return false;
+    offered = { start, end: box.selectionStart, choices, next: 0 };
+  }
+  const choice = offered.choices[offered.next++ % offered.choices.length];
+  box.setRangeText(choice, offered.start, offered.end, "end");
+  offered.end = offered.start + choice.length;
+  return true;
+}
+
+function insert(text, isAtStart) {
+  const box = $("text");
+  box.setRangeText(text, isAtStart ? 0 : box.selectionStart, isAtStart ? 0 : box.selectionEnd, "end");
+  box.focus();
+}
+
+// ---- The page ----
+
+$("newer").onclick = () => { scrollDown(); $("newer").hidden = true; };
+$("scroller").addEventListener("scroll", () => { if (isScrolledDown()) $("newer").hidden = true; }, { passive: true });
+$("who").onclick = () => {
+  $("people").hidden = !$("people").hidden;
+  $("who").setAttribute("aria-expanded", String(!$("people").hidden));
+  drawPeople();
+};
+$("sound").onclick = () => {
+  const isOn = $("sound").getAttribute("aria-pressed") === "false";
+  $("sound").setAttribute("aria-pressed", String(isOn));
+  kept.set("sound", isOn);
+};
+if (kept.get("sound") === false) $("sound").setAttribute("aria-pressed", "false");
+// Browsers let a page make a sound only once somebody has used it.
+addEventListener("pointerdown", () => { audio ??= new AudioContext(); });
+addEventListener("keydown", () => { audio ??= new AudioContext(); });
+addEventListener("focus", () => {
+  unread = 0;
+  title();
+  setTimeout(() => document.hasFocus() && document.querySelector("hr.unread")?.classList.remove("unread"), 3000);
+});
+addEventListener("online", probe);
+document.addEventListener("visibilitychange", () => (document.hidden ? keep() : probe()));
+addEventListener("pagehide", keep);
+
+let keeping = 0;
+function keepSoon() {
+  keeping ||= setTimeout(() => { keeping = 0; keep(); }, 1000);
+}
+
+recall();
+connect();
