@@ -14,3 +14,4 @@ mod operators;
 mod support;
 mod tls;
 mod transcript;
+mod web;

@@ -24,6 +24,8 @@ pub mod session;
 pub mod svg;
 #[cfg(unix)]
 pub mod tls;
+#[cfg(unix)]
+pub mod websocket;
 
 #[cfg(target_os = "linux")]
 pub mod network;

@@ -2,8 +2,6 @@
 //!
 //! The borders of frames and messages mean nothing here: what the data frames hold, one after the other, is the stream.
 
-use std::fmt;
-
 /// The most text that a frame of a client may have, in bytes.
 pub const MAX_LENGTH: usize = 64 * 1024;
 /// The longest header of a client's frame: two bytes, eight of length, four of mask.
@@ -89,13 +87,22 @@ struct Frame {
 }
 
 impl Decoder {
-    /// Takes what has arrived, and moves the data in it to the beginning of `bytes`. Returns how much that is; `control` is
-    /// told of everything else.
-    ///
-    /// # Errors
-    /// How the client has broken the rules.
-    pub fn decode(&mut self, bytes: &mut [u8], mut control: impl FnMut(Control)) -> Result<usize, Fault> {
-        let (mut read, mut written) = (0, 0);
+    /// Takes what has arrived, and moves the data in it to the beginning of `bytes`. Returns how much that is, and how the
+    /// client has broken the rules behind it, if it has; then nothing more may be decoded. `control` is told of everything
+    /// else.
+    pub fn decode(&mut self, bytes: &mut [u8], control: impl FnMut(Control)) -> (usize, Result<(), Fault>) {
+        let mut written = 0;
+        let outcome = self.decode_some(bytes, &mut written, control);
+        (written, outcome)
+    }
+
+    fn decode_some(
+        &mut self,
+        bytes: &mut [u8],
+        written: &mut usize,
+        mut control: impl FnMut(Control),
+    ) -> Result<(), Fault> {
+        let mut read = 0;
         while !self.is_closed {
             let Some(frame) = &mut self.frame else {
                 let Some(&byte) = bytes.get(read) else { break };
@@ -118,8 +125,8 @@ impl Decoder {
             if frame.opcode.is_control() {
                 frame.body.extend_from_slice(&bytes[arrived]);
             } else {
-                bytes.copy_within(arrived.clone(), written);
-                written += arrived.len();
+                bytes.copy_within(arrived.clone(), *written);
+                *written += arrived.len();
             }
             if frame.done == frame.length {
                 let frame = self.frame.take().expect("it is there");
@@ -129,7 +136,7 @@ impl Decoder {
                 }
             }
         }
-        Ok(written)
+        Ok(())
     }
 }
 
@@ -235,18 +242,6 @@ pub fn control(opcode: Opcode, body: &[u8]) -> Vec<u8> {
     [&header[..length], body].concat()
 }
 
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Fault::Protocol => "not WebSocket",
-            Fault::Policy => "too many frames that say nothing",
-            Fault::TooLong => "a frame is too long",
-        })
-    }
-}
-
-impl std::error::Error for Fault {}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -277,8 +272,9 @@ mod tests {
         let mut decoder = Decoder::default();
         for piece in bytes.chunks(piece) {
             let mut piece = piece.to_vec();
-            let length = decoder.decode(&mut piece, |control| controls.push(control))?;
+            let (length, outcome) = decoder.decode(&mut piece, |control| controls.push(control));
             text.extend_from_slice(&piece[..length]);
+            outcome?;
         }
         Ok((text, controls))
     }

@@ -250,7 +250,7 @@ impl Session {
     /// Takes what has arrived, and moves the text in it to the beginning; returns how much that is.
     fn take(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let Session { pong, empty, has_peer_ended, .. } = self;
-        let outcome = self.decoder.decode(bytes, |control| match control {
+        let (text, outcome) = self.decoder.decode(bytes, |control| match control {
             Control::Close => *has_peer_ended = true,
             Control::Nothing => *empty += 1,
             Control::Ping(body) => {
@@ -258,16 +258,17 @@ impl Session {
                 *pong = Some(body);
             }
         });
-        let outcome = outcome.and_then(|text| if self.empty > MAX_EMPTY { Err(Fault::Policy) } else { Ok(text) });
-        match outcome {
-            Ok(0) if !self.has_peer_ended => Err(ErrorKind::Interrupted.into()),
-            Ok(text) => Ok(text),
-            Err(fault) => {
-                self.has_failed = true;
-                self.has_ended = true;
-                self.outgoing.push(&frames::control(Opcode::Close, &(fault as u16).to_be_bytes()));
-                Err(io::Error::new(ErrorKind::InvalidData, fault))
-            }
+        let outcome = outcome.and(if self.empty > MAX_EMPTY { Err(Fault::Policy) } else { Ok(()) });
+        if let Err(fault) = outcome {
+            self.has_failed = true;
+            self.has_ended = true;
+            self.outgoing.push(&frames::control(Opcode::Close, &(fault as u16).to_be_bytes()));
+        }
+        match text {
+            // What came before counts first; then the next read fails.
+            0 if self.has_failed => Err(ErrorKind::InvalidData.into()),
+            0 if !self.has_peer_ended => Err(ErrorKind::Interrupted.into()),
+            text => Ok(text),
         }
     }
 
