@@ -395,8 +395,8 @@ function named(one) {
 function marked(text) {
   const base = baseOf(name);
   if (!text.toLowerCase().includes(base.toLowerCase())) return [text];
-  const escaped = base.replace(/[.*+?^${}()|[\]\\\-]/g, "\\$&");
-  const pattern = new RegExp(`(?<![\\p{L}\\p{N}_])${escaped}(?:#\\w+)?(?![-.#]*[\\p{L}\\p{N}_])`, "giu");
+  // Of what may be in a name, only dots mean something in a pattern.
+  const pattern = new RegExp(`(?<![\\p{L}\\p{N}_])${base.replaceAll(".", "\\.")}(?:#\\w+)?(?![-.#]*[\\p{L}\\p{N}_])`, "giu");
   const parts = [];
   let at = 0;
   for (const { index, 0: found } of text.matchAll(pattern)) {
@@ -615,6 +615,8 @@ $("text").addEventListener("keydown", (event) => {
   }
   if (key !== "Tab") offered = null;
 });
+
+$("text").addEventListener("input", () => { offered = null; });
 
 // What the last Tab has put in, so that another one puts in what comes next.
 let offered = null;
