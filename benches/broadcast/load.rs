@@ -1,15 +1,15 @@
 //! The load generator: thousands of clients in one thread, which count and compare every byte they receive.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::{ClientConnection, StreamOwned};
 
-use super::subject::{PAYLOAD, SENDERS, Subject, text};
+use super::subject::{Link, PAYLOAD, SENDERS, Subject, text};
+use super::web::{self, Web, framed};
 
 /// How many may be connecting without an answer: fewer than fit into a listening socket's queue.
 const KNOCKING: usize = 1000;
@@ -61,6 +61,7 @@ struct Client {
 enum Socket {
     Plain(TcpStream),
     Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+    Web(Web<TcpStream>),
 }
 
 impl<'a> Load<'a> {
@@ -127,7 +128,7 @@ impl<'a> Load<'a> {
         }
         for client in &mut load.clients {
             client.heard = 0;
-            client.to_say = subject.thanks().to_vec();
+            client.prepare(subject.thanks());
             client.speak()?;
         }
         Ok(load)
@@ -226,7 +227,7 @@ impl<'a> Load<'a> {
         let sender = usize::try_from(number).expect("it is small") % SENDERS;
         let line = self.subject.said(sender, &text(sender, number));
         let index = self.senders().start + sender;
-        self.clients[index].to_say.extend_from_slice(line.as_bytes());
+        self.clients[index].prepare(line.as_bytes());
         index
     }
 
@@ -238,29 +239,30 @@ impl<'a> Load<'a> {
     fn connect(&mut self, address: std::net::SocketAddr, hello: &[u8]) -> anyhow::Result<()> {
         let mut socket = std::net::TcpStream::connect_timeout(&address, PATIENCE).context("cannot connect")?;
         socket.set_nodelay(true)?;
-        let tls = match self.subject.certificate() {
-            None => {
-                socket.write_all(hello)?;
-                None
-            }
-            Some(certificate) => {
-                let mut roots = RootCertStore::empty();
-                roots.add(certificate.clone())?;
-                let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-                let mut connection = ClientConnection::new(Arc::new(config), "localhost".try_into()?)?;
+        let link = self.subject.link();
+        let mut tls = None;
+        match &link {
+            Link::Plain => socket.write_all(hello)?,
+            Link::Tls(config) => {
+                let mut connection = ClientConnection::new(config.clone(), "localhost".try_into()?)?;
                 connection.complete_io(&mut socket)?;
                 connection.writer().write_all(hello)?;
                 connection.write_tls(&mut socket)?;
-                Some(connection)
+                tls = Some(connection);
             }
-        };
+            Link::Web => {
+                web::upgrade(&mut socket, &address.to_string())?;
+                socket.write_all(&framed(hello))?;
+            }
+        }
         socket.set_nonblocking(true)?;
         let mut socket = TcpStream::from_std(socket);
         let token = Token(self.clients.len());
         self.poll.registry().register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
-        let socket = match tls {
-            None => Socket::Plain(socket),
-            Some(connection) => Socket::Tls(Box::new(StreamOwned::new(connection, socket))),
+        let socket = match (link, tls) {
+            (Link::Web, _) => Socket::Web(Web::new(socket)),
+            (_, Some(connection)) => Socket::Tls(Box::new(StreamOwned::new(connection, socket))),
+            (_, None) => Socket::Plain(socket),
         };
         self.clients.push(Client { socket, heard: 0, to_say: Vec::new(), said: 0 });
         Ok(())
@@ -304,11 +306,17 @@ impl<'a> Load<'a> {
                     Ok(count) => {
                         client.heard += hear(client, index, &self.buffer[..count])?;
                         // A short read has emptied the socket, but not what was decrypted.
-                        if matches!(client.socket, Socket::Plain(_)) && count < self.buffer.len() {
+                        let is_short = match client.socket {
+                            Socket::Plain(_) => count < self.buffer.len(),
+                            Socket::Web(_) => count < self.buffer.len() / 2,
+                            Socket::Tls(_) => false,
+                        };
+                        if is_short {
                             break;
                         }
                     }
                     Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
                     Err(error) => return Err(error).with_context(|| format!("client {index} cannot read")),
                 }
             }
@@ -318,6 +326,14 @@ impl<'a> Load<'a> {
 }
 
 impl Client {
+    /// Gives it something to send.
+    fn prepare(&mut self, bytes: &[u8]) {
+        match self.socket {
+            Socket::Web(_) if !bytes.is_empty() => self.to_say.extend(framed(bytes)),
+            _ => self.to_say.extend_from_slice(bytes),
+        }
+    }
+
     /// Sends what there is to send, as much as the socket takes.
     fn speak(&mut self) -> io::Result<()> {
         while self.said < self.to_say.len() {
@@ -342,6 +358,7 @@ impl Read for Socket {
         match self {
             Socket::Plain(socket) => socket.read(buffer),
             Socket::Tls(tls) => tls.read(buffer),
+            Socket::Web(web) => web.read(buffer),
         }
     }
 }
@@ -351,6 +368,7 @@ impl Write for Socket {
         match self {
             Socket::Plain(socket) => socket.write(bytes),
             Socket::Tls(tls) => tls.write(bytes),
+            Socket::Web(web) => web.socket.write(bytes),
         }
     }
 
@@ -358,6 +376,7 @@ impl Write for Socket {
         match self {
             Socket::Plain(socket) => socket.flush(),
             Socket::Tls(tls) => tls.flush(),
+            Socket::Web(web) => web.socket.flush(),
         }
     }
 }

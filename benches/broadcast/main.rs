@@ -15,8 +15,6 @@ mod floor;
 #[cfg(target_os = "linux")]
 mod load;
 #[cfg(target_os = "linux")]
-mod logged;
-#[cfg(target_os = "linux")]
 mod process;
 #[cfg(target_os = "linux")]
 mod report;
@@ -24,13 +22,14 @@ mod report;
 mod run;
 #[cfg(target_os = "linux")]
 mod subject;
+#[cfg(target_os = "linux")]
+mod web;
 
 #[cfg(target_os = "linux")]
 fn main() -> anyhow::Result<()> {
     use clap::Parser;
     use std::cell::Cell;
 
-    use logged::Logged;
     use subject::{Floor, Gotcp};
 
     /// Measures broadcasting end to end, in deliveries per second of server CPU
@@ -46,8 +45,13 @@ fn main() -> anyhow::Result<()> {
 
     let Options { mut run, bench } = Options::parse();
     run.quick |= !bench;
-    let gotcp = || Gotcp { program: env!("CARGO_BIN_EXE_gotcp").into() };
-    let logged = Logged { gotcp: gotcp(), folder: tempfile::tempdir()?, files: Cell::new(0) };
+    let gotcp = || Gotcp::new(env!("CARGO_BIN_EXE_gotcp"));
+    let (folder, files) = (tempfile::tempdir()?, Cell::new(0));
+    let new_log = move || {
+        files.set(files.get() + 1);
+        vec!["--log".into(), folder.path().join(format!("room{}.db", files.get())).into()]
+    };
+    let logged = Gotcp { name: "gotcp, file", options: Box::new(new_log), ..gotcp() };
     let runs = run::measure_all(&run, &[&Floor, &gotcp(), &logged])?;
     print!("{}", report::tables(&report::rows(&runs)));
     Ok(())

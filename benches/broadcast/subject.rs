@@ -1,12 +1,14 @@
 //! What is measured: how each server is started, what it has to be told, and what it says.
 
 use std::env;
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
 
 use gotcp::protocol::notice::{Private, Public};
-use rustls::pki_types::CertificateDer;
+use rustls::ClientConfig;
 
 /// Bytes of text in a message.
 pub const PAYLOAD: usize = 64;
@@ -56,15 +58,27 @@ pub trait Subject {
         true
     }
 
-    /// The certificate of a server that is spoken to in TLS.
-    fn certificate(&self) -> Option<&CertificateDer<'static>> {
-        None
+    /// How it is spoken to.
+    fn link(&self) -> Link {
+        Link::Plain
     }
 
     /// What a client sends once it has been greeted.
     fn thanks(&self) -> &'static [u8] {
         b""
     }
+}
+
+/// How the bytes of a connection come.
+#[derive(Clone)]
+#[allow(dead_code)] // Only the crate `compare` has servers of every kind.
+pub enum Link {
+    /// As they are.
+    Plain,
+    /// In TLS.
+    Tls(Arc<ClientConfig>),
+    /// In WebSocket frames.
+    Web,
 }
 
 /// Line `number` of all lines, which `sender` says.
@@ -109,17 +123,35 @@ impl Subject for Floor {
 pub struct Gotcp {
     /// The program to measure.
     pub program: PathBuf,
+    /// Its name in reports.
+    pub name: &'static str,
+    /// Further options, made anew for each start.
+    pub options: Box<dyn Fn() -> Vec<OsString>>,
+    /// How it is spoken to.
+    pub link: Link,
+}
+
+impl Gotcp {
+    /// As it is without further options.
+    pub fn new(program: impl Into<PathBuf>) -> Gotcp {
+        Gotcp { program: program.into(), name: "gotcp", options: Box::new(Vec::new), link: Link::Plain }
+    }
 }
 
 impl Subject for Gotcp {
     fn name(&self) -> &'static str {
-        "gotcp"
+        self.name
+    }
+
+    fn link(&self) -> Link {
+        self.link.clone()
     }
 
     fn command(&self, address: SocketAddr, clients: usize) -> Command {
         let mut command = Command::new(&self.program);
         command.args(["server", "--listen", &address.to_string(), "--rate", "0"]);
         command.args(["--max-clients", &(clients + 100).to_string()]);
+        command.args((self.options)());
         command
     }
 

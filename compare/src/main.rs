@@ -28,7 +28,10 @@ mod save;
 #[path = "../../benches/broadcast/subject.rs"]
 mod subject;
 #[cfg(target_os = "linux")]
-mod tls;
+mod variants;
+#[cfg(target_os = "linux")]
+#[path = "../../benches/broadcast/web.rs"]
+mod web;
 
 #[cfg(target_os = "linux")]
 fn main() -> anyhow::Result<()> {
@@ -38,7 +41,6 @@ fn main() -> anyhow::Result<()> {
     use others::{Nats, Ncat, Redis};
     use run::Group;
     use subject::{Floor, Gotcp};
-    use tls::GotcpTls;
 
     /// Measures gotcp and other servers, in deliveries per second of server CPU
     #[derive(Debug, Parser)]
@@ -59,9 +61,9 @@ fn main() -> anyhow::Result<()> {
         run.clients = vec![100, 1000];
     }
     // Those that are started again as the floor have nothing to build.
-    let gotcp = Gotcp { program: if run.floor.is_none() { build_gotcp()? } else { PathBuf::new() } };
-    let tls = GotcpTls::new(&gotcp)?;
-    let runs = run::measure_all(&run, &[&Floor, &gotcp, &tls, &Redis, &Nats, &Ncat])?;
+    let program = if run.floor.is_none() { build_gotcp()? } else { PathBuf::new() };
+    let (gotcp, tls, web) = (Gotcp::new(&program), variants::tls(&program)?, variants::web(&program));
+    let runs = run::measure_all(&run, &[&Floor, &gotcp, &tls, &web, &Redis, &Nats, &Ncat])?;
     let rows = report::rows(&runs);
     print!("{}", report::tables(&rows));
     if let Some(folder) = save {

@@ -7,8 +7,8 @@ use libfuzzer_sys::fuzz_target;
 
 /// What PROTOCOL.md lets `/` stand before.
 const AFTER_SLASH: [&str; 20] = [
-    "reply", "help", "who", "me", "msg", "nick", "exit", "quit", "history", "search", "password", "operator", "kick", "ban", "unban",
-    "bans", "mute", "unmute", "notice", "stats",
+    "reply", "help", "who", "me", "msg", "nick", "exit", "quit", "history", "search", "password", "operator", "kick",
+    "ban", "unban", "bans", "mute", "unmute", "notice", "stats",
 ];
 
 fuzz_target!(|bytes: &[u8]| {
@@ -42,7 +42,9 @@ fuzz_target!(|bytes: &[u8]| {
         Command::Unknown(word) => assert!(line.starts_with(word) && word.starts_with('!')),
         Command::Exit(words) => assert!(line.trim_ascii_end().ends_with(words)),
         Command::History(lines) => assert!(lines != Some(0)),
-        Command::Who | Command::Help | Command::Order(_) | Command::Usage(_) => assert!(is_slash_command || line.starts_with('!')),
+        Command::Who | Command::Help | Command::Order(_) | Command::Usage(_) => {
+            assert!(is_slash_command || line.starts_with('!'))
+        }
         Command::Session => assert_eq!(word, "!session"),
     }
 });

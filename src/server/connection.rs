@@ -3,13 +3,10 @@
 use std::io::{self, IoSlice};
 use std::time::Duration;
 
-use super::transport::Socket;
+use super::transport::{MAX_SLICES, Socket};
 use crate::lobby::client::End;
 use crate::lobby::{ClientId, Lobby, Readiness};
 use crate::protocol::line::LineBuffer;
-
-/// How many slices one write has at most.
-const MAX_SLICES: usize = 16;
 
 /// One connection.
 ///

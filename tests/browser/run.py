@@ -6,6 +6,7 @@ own, and says what it has seen. With --picture it also takes the picture that RE
 
 import argparse
 import atexit
+import contextlib
 import http.server
 import os
 import signal
@@ -118,6 +119,10 @@ class Window:
     def pending(self):
         return self.page.locator("#pending .line").count()
 
+    def is_heard(self):
+        """Waits until the server is known to have heard everything."""
+        retry(lambda: check(self.page.evaluate("session.unheard.length") == 0, "something is unheard"))
+
     def close(self):
         assert not self.troubles, self.troubles
         self.context.close()
@@ -213,10 +218,127 @@ def a_second_window_takes_over(browser, program):
     second.goto(server.address)
     expect(second.locator("#status")).to_have_text("carol")
     first.has_status("you go on in another window")
+    # What is typed in a window that does not have the session stays where it was typed.
+    second.fill("#text", "from the second")
+    second.keyboard.press("Enter")
+    first.say("from the first")
+    assert first.page.input_value("#text") == "from the first"
     first.page.get_by_text("Go on here").click()
     first.has_status("carol")
+    first.shows("carol: from the second")
     expect(second.locator("#status")).to_have_text("you go on in another window")
+    # A line that waits in one of them is said once, whichever of them comes back first.
+    server.end(signal.SIGKILL)
+    first.say("only once")
+    server.start()
+    second.reload()
+    first.has_status("you go on in another window")
+    expect(second.locator("#status")).to_have_text("carol")
+    bob = Peer(server, "bob")
+    bob.say("the end")
+    expect(second.locator("#log")).to_contain_text("bob: the end")
+    first.page.get_by_text("Go on here").click()
+    first.has_status("carol")
+    first.shows("bob: the end")
+    assert first.lines().count("carol: only once") == 1
+    first.troubles = [trouble for trouble in first.troubles if "WebSocket connection" not in trouble]
     first.close()
+    server.end()
+
+
+def leaving_is_told_from_a_break(browser, program):
+    with tempfile.TemporaryDirectory() as folder:
+        server = Server(program, f"--log {folder}/room.db")
+        carol = Window(browser, server).join("carol")
+        # It looks like a farewell, and is none.
+        for text in ("/exit?", "/quit.", "!exit-code", "hello"):
+            carol.say(text)
+        carol.shows("carol: hello")
+        server.end(signal.SIGKILL)
+        server.start()
+        carol.has_status("carol")
+        # A farewell that was not heard is said again, with what was said before it.
+        server.process.send_signal(signal.SIGSTOP)
+        carol.say("last thing")
+        carol.say("/exit bye")
+        server.end(signal.SIGKILL)
+        server.start()
+        bob = Peer(server, "bob")
+        carol.has_status("you have left")
+        # What was shown is not shown again to those who come back.
+        carol.page.get_by_text("Join again").click()
+        carol.has_status("carol")
+        bob.say("the end")
+        carol.shows("bob: the end")
+        lines = carol.lines()
+        assert lines.count("carol: last thing") == 1 and lines.count("carol left: bye") == 1, lines
+        carol.troubles = [trouble for trouble in carol.troubles if "WebSocket connection" not in trouble]
+        carol.close()
+        server.end()
+
+
+def who_was_forgotten_joins_anew(browser, program):
+    with tempfile.TemporaryDirectory() as folder:
+        # After a kill the server knows what was said, and nobody's session.
+        server = Server(program, f"--transcript {folder}/said")
+        carol = Window(browser, server).join("carol")
+        for number in range(5):
+            carol.say(f"line {number}")
+        carol.shows("carol: line 4")
+        # What is not known to be heard is said again.
+        carol.is_heard()
+        server.end(signal.SIGKILL)
+        carol.say("line 5")
+        server.start()
+        carol.shows("carol: line 5")
+        said = [line for line in carol.lines() if line.startswith("carol: ")]
+        assert said == [f"carol: line {number}" for number in range(6)], said
+        carol.is_heard()
+        # A page that is loaded anew before it could say what it has to still says it.
+        server.end(signal.SIGKILL)
+        carol.say("line 6")
+        server.start()
+        carol.page.reload()
+        carol.shows("carol: line 6")
+        carol.troubles = [trouble for trouble in carol.troubles if "WebSocket connection" not in trouble]
+        carol.close()
+        server.end()
+
+
+def names_are_checked(browser, program):
+    server = Server(program)
+    carol = Window(browser, server)
+    for name in ("!exit", "/quit", "-carol"):
+        carol.page.fill("#name", name)
+        carol.page.keyboard.press("Enter")
+        expect(carol.page.locator("#wrong")).to_have_text("a name begins with a letter, a digit or _")
+    carol.page.fill("#name", "ca:rol")
+    carol.page.keyboard.press("Enter")
+    expect(carol.page.locator("#wrong")).to_contain_text("bad name")
+    carol.page.reload()
+    carol.join("carol")
+    carol.close()
+    server.end()
+
+
+def any_address_will_do(browser, program):
+    server = Server(program)
+    server.end()
+    server.command[server.command.index("--listen") + 1] = f"[::]:{server.port}"
+    server.start()
+    for host in ("[::1]", "localhost", "127.0.0.1"):
+        page = browser.new_page()
+        troubles = []
+        page.on("console", lambda message, troubles=troubles: troubles.append(message.text))
+        page.goto(f"http://{host}:{server.port}/")
+        page.fill("#name", "carol")
+        page.keyboard.press("Enter")
+        expect(page.locator("#status")).to_have_text("carol")
+        assert not troubles, troubles
+        page.fill("#text", "/exit")
+        page.keyboard.press("Enter")
+        expect(page.locator("#status")).to_have_text("you have left")
+        page.close()
     server.end()
 
 
@@ -236,9 +358,9 @@ def a_password_is_asked_for(browser, program):
         carol.close()
         # A name that somebody has is asked for anew.
         dave = Window(browser, server)
-        Peer_password = socket.create_connection(("127.0.0.1", server.port), PATIENCE)
-        Peer_password.sendall(b"!password open sesame\ndave\n")
-        retry(lambda: check(b"dave joined" in Peer_password.recv(65536), "dave"))
+        other = socket.create_connection(("127.0.0.1", server.port), PATIENCE)
+        other.sendall(b"!password open sesame\ndave\n")
+        retry(lambda: check(b"dave joined" in other.recv(65536), "dave"))
         dave.page.fill("#name", "dave")
         dave.page.keyboard.press("Enter")
         dave.page.fill("#password", "open sesame")
@@ -320,6 +442,11 @@ def pages_from_elsewhere_get_nowhere(browser, program):
             self.send_header("Content-Type", "text/html")
             self.end_headers()
             self.wfile.write(ATTACK.encode())
+
+        def handle(self):
+            # A browser may hang up on it.
+            with contextlib.suppress(OSError):
+                super().handle()
 
         def log_message(self, *_):
             pass
@@ -469,6 +596,10 @@ TESTS = [
     two_pages_and_nc_talk,
     a_kill_loses_nothing,
     a_second_window_takes_over,
+    leaving_is_told_from_a_break,
+    who_was_forgotten_joins_anew,
+    names_are_checked,
+    any_address_will_do,
     a_password_is_asked_for,
     what_is_said_is_only_text,
     pages_from_elsewhere_get_nowhere,

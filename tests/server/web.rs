@@ -257,8 +257,12 @@ fn requests_may_come_in_pieces() {
     let mut whole = TcpStream::connect(server.address).unwrap();
     whole.set_nodelay(true).unwrap();
     whole.set_read_timeout(Some(PATIENCE)).unwrap();
-    for byte in request.bytes() {
+    for (count, byte) in request.bytes().enumerate() {
         whole.write_all(&[byte]).unwrap();
+        if count == 10 {
+            // Longer than those are waited for who say nothing.
+            thread::sleep(Duration::from_millis(400));
+        }
     }
     let mut start = [0; 12];
     whole.read_exact(&mut start).unwrap();

@@ -1,6 +1,8 @@
 //! The server and the client without sockets and clocks: seeded schedules in simulated time.
 
 mod backpressure;
+#[cfg(unix)]
+mod browsers;
 mod readers;
 mod sessions;
 #[path = "../support/mod.rs"]

@@ -108,7 +108,7 @@ impl<S: Read + Write> WebPeer<S> {
             self.stream.read_exact(&mut bytes)?;
             length = usize::from(u16::from_be_bytes(bytes));
         }
-        assert!(length <= 16 * 1024, "a frame of {length} bytes");
+        assert!(length < 64 * 1024, "a frame of {length} bytes");
         let mut text = vec![0; length];
         self.stream.read_exact(&mut text)?;
         Ok((head[0] & 0x0f, text))

@@ -27,6 +27,9 @@ pub type Transport = web::Web<tls::Tls<plain::Peer>>;
 /// The largest buffer that a layer needs for reading, in bytes: see [`Socket::least_buffer`].
 pub const LARGEST_BUFFER: usize = tls::session::RECORD + web::http::MAX_REQUEST;
 
+/// How many slices one write of a connection has at most.
+pub const MAX_SLICES: usize = 16;
+
 /// What a connection needs of its socket, which must not block. Tests have sockets of their own.
 pub trait Socket {
     /// How its bytes come, once that is known. Before, nothing can be written.
@@ -73,7 +76,7 @@ pub trait Socket {
     /// connection.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
 
-    /// Writes bytes; returns how many the socket took.
+    /// Writes bytes, in at most [`MAX_SLICES`]; returns how many the socket took. Layers give the socket below them more.
     ///
     /// # Errors
     /// `WouldBlock` if it takes none now; any other error ends the connection.

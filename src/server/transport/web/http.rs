@@ -19,7 +19,7 @@ pub const MAX_REQUEST: usize = 8 * 1024;
 /// The most header fields of a request.
 const MAX_FIELDS: usize = 64;
 /// How the requests begin that may be for us.
-const START: &[u8] = b"GET ";
+pub const START: &[u8] = b"GET ";
 /// What the key of an upgrade is hashed with (RFC 6455, 1.3).
 const KEY_SUFFIX: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
@@ -167,9 +167,12 @@ fn page(host: &str) -> String {
     static HASHES: LazyLock<[String; 2]> =
         LazyLock::new(|| [&SCRIPT, STYLE].map(|text| BASE64_STANDARD.encode(Sha256::digest(text))));
     let [script, style] = &*HASHES;
+    // What is of the same origin includes WebSocket, for browsers since 2022; others need it word for word, and an address in
+    // brackets cannot be given so.
+    let sockets = if host.starts_with('[') { String::new() } else { format!(" ws://{host} wss://{host}") };
     let fields = format!(
         "Content-Type: text/html; charset=utf-8\r\nContent-Security-Policy: default-src 'none'; script-src 'sha256-{script}'; \
-         style-src 'sha256-{style}'; img-src data:; connect-src ws://{host} wss://{host}; base-uri 'none'; \
+         style-src 'sha256-{style}'; img-src data:; connect-src 'self'{sockets}; base-uri 'none'; \
          form-action 'none'; frame-ancestors 'none'\r\n"
     );
     response("200 OK", &fields, &PAGE)
@@ -259,7 +262,8 @@ mod tests {
         {
             let page = answered(&get(host), &["chat.lan"]);
             assert!(page.starts_with("HTTP/1.1 200 OK\r\n"), "{host}: {page}");
-            assert!(page.contains(&format!("connect-src ws://{host} wss://{host};")), "{host}");
+            let sockets = format!("connect-src 'self' ws://{host} wss://{host};");
+            assert!(page.contains(&sockets) || host.starts_with('[') && page.contains("connect-src 'self';"), "{host}");
         }
         for host in ["evil.example", "chat.lan.evil.example", "127.0.0.1.evil.example", "chat.lan:x", "", "a b", "a;b"]
         {

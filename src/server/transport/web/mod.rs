@@ -17,16 +17,19 @@ pub mod http;
 use std::io::{self, ErrorKind, IoSlice};
 use std::rc::Rc;
 
-use super::Socket;
 use super::unsent::Unsent;
+use super::{MAX_SLICES, Socket};
 use crate::lobby::client::Link;
 use frames::{Control, Decoder, Fault, Opcode};
 use http::{MAX_REQUEST, Policy, Request};
 
-/// The most text in one frame of the server. Of one that the socket does not take whole, the rest is kept.
-const MAX_FRAME: usize = 16 * 1024 - 4;
-/// The most slices of one write.
-const MAX_SLICES: usize = 17;
+/// The most text in one frame. With its header it fits into one record of TLS. Of the last frame of a write, the rest is
+/// kept if the socket does not take all of it.
+const MAX_TEXT: usize = (1 << 14) - 4;
+/// The most frames in one write.
+const MAX_FRAMES: usize = 32;
+/// The most slices in one write: for each frame its header, and what a border between two of them cuts in two.
+const MAX_PARTS: usize = 2 * MAX_FRAMES + MAX_SLICES;
 /// How many frames may say nothing between two pings of ours.
 const MAX_EMPTY: u32 = 1000;
 
@@ -143,7 +146,8 @@ impl<S: Socket> Socket for Web<S> {
                 Some(Link::Tls) => std::mem::replace(&mut unknown.was_silent, true),
                 Some(_) => true,
             };
-            if is_silent {
+            // Whoever has begun a request has only not come to its end.
+            if is_silent && unknown.held.len() < http::START.len() {
                 let held = std::mem::take(&mut unknown.held);
                 self.layer = if held.is_empty() { Layer::Plain } else { Layer::Late(held) };
             }
@@ -272,34 +276,61 @@ impl Session {
         }
     }
 
-    /// Writes a frame of text at most; returns how much text that is. What the socket does not take of it is kept: once its
-    /// header is out, all of it is owed, whatever becomes of the connection.
+    /// Writes frames of text; returns how much text that is. If the socket takes only a part of a frame, the rest of it is
+    /// kept: once its header is out, all of it is owed, whatever becomes of the connection.
     ///
     /// # Errors
     /// Those of the socket, if it took nothing.
     fn write(&mut self, socket: &mut impl Socket, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         self.flush(socket)?;
-        let length = slices.iter().map(|slice| slice.len()).sum::<usize>().min(MAX_FRAME);
-        let (header, header_length) = frames::header(Opcode::Binary, u16::try_from(length).expect("a frame is short"));
-        let mut frame = [IoSlice::new(&[]); MAX_SLICES];
-        frame[0] = IoSlice::new(&header[..header_length]);
-        let (mut count, mut left) = (1, length);
-        for (part, slice) in frame[1..].iter_mut().zip(slices) {
-            *part = IoSlice::new(&slice[..slice.len().min(left)]);
-            left -= part.len();
+        let length: usize = slices.iter().map(|slice| slice.len()).sum();
+        let frames = length.div_ceil(MAX_TEXT).min(MAX_FRAMES);
+        let length_of = |frame: usize| (length - frame * MAX_TEXT).min(MAX_TEXT);
+        let mut headers = [([0; 4], 0); MAX_FRAMES];
+        for (frame, header) in headers[..frames].iter_mut().enumerate() {
+            *header = frames::header(Opcode::Binary, u16::try_from(length_of(frame)).expect("a frame is short"));
+        }
+        let mut parts = [IoSlice::new(&[]); MAX_PARTS];
+        let mut ends = [0; MAX_FRAMES];
+        let mut count = 0;
+        let mut rest = slices.iter().map(|slice| &**slice);
+        let mut slice: &[u8] = &[];
+        for frame in 0..frames {
+            let (header, header_length) = &headers[frame];
+            parts[count] = IoSlice::new(&header[..*header_length]);
             count += 1;
-            if left == 0 {
+            let mut left = length_of(frame);
+            while left > 0 {
+                if slice.is_empty() {
+                    slice = rest.next().expect("the lengths add up");
+                    continue;
+                }
+                let (part, behind) = slice.split_at(left.min(slice.len()));
+                parts[count] = IoSlice::new(part);
+                count += 1;
+                left -= part.len();
+                slice = behind;
+            }
+            ends[frame] = count;
+        }
+        let written = socket.write(&parts[..count])?;
+        let (mut text, mut whole) = (0, 0);
+        for frame in 0..frames {
+            if whole == written {
+                break;
+            }
+            text += length_of(frame);
+            whole += headers[frame].1 + length_of(frame);
+            if whole > written {
+                let mut unsent = &mut parts[..ends[frame]];
+                IoSlice::advance_slices(&mut unsent, written);
+                for part in unsent {
+                    self.outgoing.push(part);
+                }
                 break;
             }
         }
-        let frame = &mut frame[..count];
-        let written = socket.write(frame)?;
-        let mut rest = frame;
-        IoSlice::advance_slices(&mut rest, written);
-        for slice in rest {
-            self.outgoing.push(slice);
-        }
-        Ok(length)
+        Ok(text)
     }
 
     /// Whether something is framed that the socket has not taken.

@@ -22,6 +22,8 @@ const SHOWN_AGAIN = 500;
 // `unheard` are the lines that are sent, or wait to be, and that the server is not known to have heard; `heard` is how many
 // it has. Those that are `ours` the page has sent by itself. `read` is our position; `starts` are those of the latest lines.
 const fresh = () => ({ token: null, read: 0, starts: [], heard: 0, unheard: [] });
+// Of several windows only one has the session, and what is kept: the one that was opened last.
+const me = Math.random().toString(36);
 let name = kept.get("name");
 let session = fresh();
 // Up to which position the page has shown everything before it was loaded anew.
@@ -29,19 +31,30 @@ let shownTo = 0;
 
 function recall() {
   const before = kept.get("session");
-  if (!before?.token) return;
-  shownTo = before.read;
-  session = { ...before, read: before.from, starts: [] };
-  for (const line of session.unheard) line.shown = line.ours ? null : showPending(line.text);
+  if (before) {
+    const { token, read, from, heard, unheard } = before;
+    shownTo = read;
+    session = { token, read: from, starts: [], heard, unheard };
+    for (const line of unheard) line.shown = line.ours ? null : showPending(line.text);
+  }
+  keep(true);
 }
 
-function keep() {
-  if (phase === "over") return;
+function keep(isOpening = false) {
+  if (phase === "over" || (isElsewhere() && !isOpening)) return;
   const { token, read, starts, heard, unheard } = session;
-  const lines = unheard.map(({ text, ours }) => ({ text, ours }));
-  const from = starts[0] ?? read;
-  kept.set("session", token && { token, read: Math.max(read, shownTo), from, heard, unheard: lines });
-  kept.set("name", name);
+  // A word that makes an operator is kept nowhere: in its place a blank line is said again.
+  const lines = unheard.map(({ text, ours, sent }) => ({ text: isSecret(text) ? "" : text, ours, sent }));
+  kept.set("session", { owner: me, token, read: Math.max(read, shownTo), from: starts[0] ?? read, heard, unheard: lines });
+}
+
+const isCommand = (text, ...words) => new RegExp(`^[!/](?:${words.join("|")})(?:\\s|$)`, "i").test(text);
+const isSecret = (text) => isCommand(text, "operator", "password");
+
+// Whether another window has what is kept.
+function isElsewhere() {
+  const owner = kept.get("session")?.owner;
+  return owner !== undefined && owner !== me;
 }
 
 // ---- The connection ----
@@ -55,7 +68,10 @@ let socket = null;
 let retry = { timer: 0, delay: 500, at: 0 };
 let password = null;
 let isWelcome = false;
-let isLeaving = false;
+// Whether the room has read that we left.
+let hasLeft = false;
+// When the server has called us by our name, if it has not told us yet how to come back.
+let namedAt = -Infinity;
 // Whether an answer to `!session` is due; whether the next answers to `!who` are for this page.
 let isAsked = false;
 let quiet = [];
@@ -66,9 +82,11 @@ const decoder = new TextDecoder();
 function connect() {
   clearTimeout(retry.timer);
   drop();
+  if (isElsewhere()) return displaced();
   if (name === null) return ask();
   go("greeting");
   isWelcome = false;
+  hasLeft = false;
   const ours = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws`);
   socket = ours;
   ours.binaryType = "arraybuffer";
@@ -89,16 +107,13 @@ function drop() {
   before?.close();
   isAsked = false;
   quiet = [];
+  past = null;
 }
 
 function lost() {
   const wasIn = phase === "in";
   drop();
-  if (isLeaving) {
-    isLeaving = false;
-    forget();
-    return stop("you have left", "Join again");
-  }
+  if (hasLeft) return left();
   if (phase === "over" || phase === "door") return;
   // It starts anew after a connection that was of use.
   retry.delay = wasIn ? 500 : Math.min(30000, retry.delay * 2);
@@ -112,6 +127,16 @@ function forget() {
   session = fresh();
   kept.set("session", null);
   $("pending").replaceChildren();
+}
+
+function left() {
+  forget();
+  stop("you have left", "Join again");
+}
+
+function displaced() {
+  $("pending").replaceChildren();
+  stop("you go on in another window", "Go on here");
 }
 
 // The session is over, and what was not heard in it is said in the next one.
@@ -146,30 +171,30 @@ function send(text) {
 
 // Says a line that was typed, as soon as it can be said.
 function say(text) {
-  const line = { text, ours: false, shown: showPending(text) };
+  const line = { text, ours: false, sent: false, shown: showPending(text) };
   session.unheard.push(line);
   if (phase === "in") sendLine(line);
-  status();
 }
 
 // Asks the server something that nobody has typed.
 function inquire(text) {
-  const line = { text, ours: true, shown: null };
+  const line = { text, ours: true, sent: false, shown: null };
   session.unheard.push(line);
   sendLine(line);
 }
 
-function sendLine({ text, ours }) {
-  if (text === "!session") isAsked = true;
-  if (/^[!/]who\b/i.test(text)) quiet.push(ours);
-  if (/^[!/](exit|quit)\b/i.test(text)) isLeaving = true;
-  send(text);
+function sendLine(line) {
+  if (line.text === "!session") isAsked = true;
+  if (isCommand(line.text, "who")) quiet.push(line.ours);
+  line.sent = true;
+  send(line.text);
 }
 
 // The server has heard so many lines.
 function acknowledge(heard) {
   for (const { shown } of session.unheard.splice(0, heard - session.heard)) shown?.remove();
   session.heard = heard;
+  keepSoon();
 }
 
 function enter() {
@@ -237,10 +262,13 @@ function takePrivate(line) {
     ask("That is not the password.", true);
   } else if ((found = /^you are (\S+); \d+ online/.exec(line))) {
     name = found[1];
+    kept.set("name", name);
+    namedAt = Date.now();
     begin();
     send("!session");
   } else if ((found = /^session (\w+) at (\d+), (\d+) heard$/.exec(line))) {
     isAsked = false;
+    namedAt = -Infinity;
     const isNew = session.token === null;
     session.token = found[1];
     session.read = +found[2];
@@ -248,24 +276,30 @@ function takePrivate(line) {
     if (isNew) comeIn();
   } else if ((found = /^resumed as (\S+), (\d+) heard$/.exec(line))) {
     name = found[1];
+    kept.set("name", name);
     acknowledge(+found[2]);
     comeIn();
   } else if ((found = /^missed (\d+) bytes/.exec(line))) {
     session.read += +found[1];
     if (session.read > shownTo) show("private", [line]);
   } else if (line === "error: no such session; your first line is your name") {
+    if (session.unheard.some(({ text, sent }) => sent && isCommand(text, "exit", "quit"))) return left();
     begin();
     go("naming");
     send(name);
   } else if (line === "error: resumed elsewhere") {
-    stop("you go on in another window", "Go on here");
+    displaced();
   } else if ((found = /^error: (you were kicked|you are banned)/.exec(line))) {
     forget();
     show("error", [line.slice(7)]);
     stop(line.slice(7), "Try again");
   } else if (phase === "naming" && line.startsWith("error: ")) {
     if (/^error: (the server is full|too many connections)/.test(line)) return show("error", [line.slice(7)]);
+    // It is our own, of a connection that broke before we could be told how to come back: it will be free soon.
+    if (/^error: the name /.test(line) && Date.now() - namedAt < 60000) return lost();
     ask(line.slice(7));
+  } else if ((found = /^the last (?:(\d+) lines|line) before you came:$/.exec(line))) {
+    past = { count: +(found[1] ?? 1), heading: line, lines: [] };
   } else if (quiet.length > 0 && /^\d+ online:$/.test(line)) {
     listing = quiet.shift();
     people.clear();
@@ -281,6 +315,22 @@ function takePrivate(line) {
 
 // While an answer to `!who` comes: whether it is for this page alone.
 let listing = null;
+// While lines come that were said before: how many there are, and those that have come.
+let past = null;
+// The latest public lines, whole.
+const latest = [];
+
+// What was said before we came; the page may have shown the first of these lines already.
+function takePast(line) {
+  past.lines.push(line);
+  if (past.lines.length < past.count) return;
+  const { heading, lines } = past;
+  past = null;
+  let known = Math.min(lines.length, latest.length);
+  while (known > 0 && !lines.slice(0, known).every((one, at) => one === latest[latest.length - known + at])) known -= 1;
+  if (known < lines.length) show("private", [known > 0 ? "while you were away:" : heading]);
+  lines.slice(known).forEach(takePublic);
+}
 
 function takeAside(line) {
   let found;
@@ -310,6 +360,9 @@ function comeIn() {
 }
 
 function takePublic(line) {
+  if (past !== null) return takePast(line);
+  latest.push(line);
+  if (latest.length > 2000) latest.splice(0, 1000);
   let found;
   if ((found = /^\*\*\* notice: (.*)$/s.exec(line))) {
     show("notice", ["notice: " + found[1]]);
@@ -320,8 +373,13 @@ function takePublic(line) {
     else if ((found = /^(\S+) is now (\S+)$/.exec(news))) {
       people.delete(found[1]);
       people.add(found[2]);
-      if (found[1] === name) name = found[2];
+      if (found[1] === name) {
+        name = found[2];
+        kept.set("name", name);
+      }
     }
+    // Nobody else has our name; and who is away stays in the room.
+    if (found?.[1] === name && phase === "in" && /^\S+ left(?:: |$)/.test(news)) hasLeft = true;
     drawPeopleSoon();
     const [who, ...rest] = news.split(" ");
     show("news", found ? [named(who), " " + rest.join(" ")] : [news]);
@@ -424,10 +482,8 @@ function show(className, parts) {
 }
 
 function showPending(text) {
-  const isAtEnd = isScrolledDown();
   const node = lineOf("own", [text], true);
   $("pending").append(node);
-  if (isAtEnd) scrollDown();
   return node;
 }
 
@@ -542,10 +598,18 @@ function ask(wrong = "", forPassword = false) {
 $("door").addEventListener("close", () => phase === "door" && $("door").showModal());
 $("door").querySelector("form").addEventListener("submit", (event) => {
   event.preventDefault();
-  if ($("password-row").hidden) name = $("name").value.trim().replace(/\s+/g, "_") || null;
-  else password = $("password").value;
-  if (name === null) return;
-  kept.set("name", name);
+  if ($("name-row").hidden) {
+    password = $("password").value;
+  } else {
+    const wanted = $("name").value.trim().replace(/\s+/g, "_");
+    // Whatever else is wrong with it, the server says; but nothing that it takes for a command is sent as a name.
+    if (!/^[\p{L}\p{N}_]/u.test(wanted)) {
+      $("wrong").textContent = "a name begins with a letter, a digit or _";
+      return;
+    }
+    name = wanted;
+    namedAt = -Infinity;
+  }
   connect();
   $("door").close();
   $("text").focus();
@@ -558,21 +622,10 @@ function stop(why, offer) {
   go("over");
   const button = make("button", "", offer);
   button.type = "button";
-  button.onclick = () => {
-    button.remove();
-    recallOurs();
-    connect();
-  };
+  // A page that is loaded anew has whatever another window has done meanwhile.
+  button.onclick = () => location.reload();
   $("talk").before(button);
   button.focus();
-}
-
-// Somebody else may have gone on with our session meanwhile, and read further.
-function recallOurs() {
-  const before = kept.get("session");
-  if (!session.token || !before?.token) return;
-  if (before.token !== session.token) session = fresh();
-  else if (before.heard > session.heard) acknowledge(before.heard);
 }
 
 // ---- What is typed ----
@@ -586,11 +639,16 @@ let draft = "";
 $("talk").addEventListener("submit", (event) => {
   event.preventDefault();
   const text = $("text").value;
+  if (phase !== "over" && isElsewhere()) {
+    drop();
+    displaced();
+  }
   if (phase === "over" || text.trim() === "") return;
   typed.push(text);
   typedAt = typed.length;
   for (const line of text.split("\n")) if (line.trim() !== "") say(line);
   $("text").value = "";
+  status();
   keep();
   scrollDown();
   $("text").focus();
@@ -679,6 +737,11 @@ addEventListener("focus", () => {
 addEventListener("online", probe);
 document.addEventListener("visibilitychange", () => (document.hidden ? keep() : probe()));
 addEventListener("pagehide", keep);
+addEventListener("storage", () => {
+  if (phase === "over" || !isElsewhere()) return;
+  drop();
+  displaced();
+});
 
 let keeping = 0;
 function keepSoon() {

@@ -2,9 +2,11 @@
 //! and of a real TLS connection that somebody tampers with nothing comes out but the beginning of what was said.
 #![no_main]
 
+#[path = "wire.rs"]
+mod wire;
+
 use std::cell::RefCell;
-use std::collections::VecDeque;
-use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::io::{self, ErrorKind, IoSlice, Write};
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 
@@ -15,6 +17,7 @@ use libfuzzer_sys::{arbitrary, fuzz_target};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig};
+use wire::{Ends, Wire};
 
 /// Lines that an honest client says.
 const SAID: &[u8] = b"carol\nhello\n!exit\n";
@@ -30,48 +33,11 @@ struct Input {
 enum What {
     Bytes(Vec<u8>),
     /// A client whose stream is changed from some byte on.
-    Tampered { at: u16, bytes: Vec<u8>, is_inserted: bool },
-}
-
-#[derive(Default)]
-struct Ends {
-    to_server: VecDeque<u8>,
-    from_server: VecDeque<u8>,
-    window: usize,
-}
-
-struct Wire(Rc<RefCell<Ends>>);
-
-impl Socket for Wire {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let arrived = &mut self.0.borrow_mut().to_server;
-        match arrived.read(buffer)? {
-            0 => Err(ErrorKind::WouldBlock.into()),
-            count => Ok(count),
-        }
-    }
-
-    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let Ends { from_server, window, .. } = &mut *self.0.borrow_mut();
-        let before = *window;
-        for byte in slices.iter().flat_map(|slice| slice.iter()) {
-            if *window > 0 {
-                from_server.push_back(*byte);
-                *window -= 1;
-            }
-        }
-        if before == *window { Err(ErrorKind::WouldBlock.into()) } else { Ok(before - *window) }
-    }
-
-    fn is_sent(&mut self) -> io::Result<bool> {
-        Ok(true)
-    }
-
-    fn shut_down_writing(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn abort(&mut self) {}
+    Tampered {
+        at: u16,
+        bytes: Vec<u8>,
+        is_inserted: bool,
+    },
 }
 
 fuzz_target!(|input: Input| {
@@ -134,7 +100,11 @@ fuzz_target!(|input: Input| {
                 }
             }
             // What does not begin like TLS is not TLS.
-            assert!(server.link() == Some(Link::Plain) || SAID.starts_with(&text), "{}", String::from_utf8_lossy(&text));
+            assert!(
+                server.link() == Some(Link::Plain) || SAID.starts_with(&text),
+                "{}",
+                String::from_utf8_lossy(&text)
+            );
             let is_whole = usize::from(at) >= sent || bytes.is_empty();
             assert!(!is_whole || text == SAID, "{}", String::from_utf8_lossy(&text));
         }
@@ -172,7 +142,8 @@ fn configs() -> &'static (Arc<ServerConfig>, Arc<ClientConfig>) {
         let mut roots = RootCertStore::empty();
         roots.add(cert.der().clone()).expect("it is one");
         let key = PrivatePkcs8KeyDer::from(signing_key.serialize_der());
-        let server = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![cert.der().clone()], key.into());
+        let server =
+            ServerConfig::builder().with_no_client_auth().with_single_cert(vec![cert.der().clone()], key.into());
         let client = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
         (Arc::new(server.expect("it fits")), Arc::new(client))
     })

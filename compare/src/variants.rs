@@ -1,0 +1,33 @@
+//! This project's server once more, spoken to in other ways.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rustls::{ClientConfig, RootCertStore};
+use tempfile::TempDir;
+
+use crate::subject::{Gotcp, Link};
+
+/// In TLS, with a certificate of its own.
+pub fn tls(program: &Path) -> anyhow::Result<Gotcp> {
+    let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()])?;
+    let folder = TempDir::new()?;
+    fs::write(folder.path().join("cert.pem"), cert.pem())?;
+    fs::write(folder.path().join("key.pem"), signing_key.serialize_pem())?;
+    let mut roots = RootCertStore::empty();
+    roots.add(cert.der().clone())?;
+    let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    let options = move || {
+        let [cert, key] = ["cert.pem", "key.pem"].map(|file| folder.path().join(file).into());
+        vec!["--tls".into(), "required".into(), "--tls-cert".into(), cert, "--tls-key".into(), key]
+    };
+    let link = Link::Tls(Arc::new(config));
+    Ok(Gotcp { name: "gotcp, TLS", options: Box::new(options), link, ..Gotcp::new(program) })
+}
+
+/// As browsers do.
+pub fn web(program: &Path) -> Gotcp {
+    Gotcp { name: "gotcp, web", options: Box::new(|| vec!["--web".into()]), link: Link::Web, ..Gotcp::new(program) }
+}
