@@ -305,6 +305,21 @@ def who_was_forgotten_joins_anew(browser, program):
         server.end()
 
 
+def it_speaks_tls(browser, program):
+    server = Server(program, "--tls required")
+    # A page asked for in plain text leads to the one in TLS; nobody vouches for the certificate.
+    carol = Window(browser, server, ignore_https_errors=True).join("carol")
+    assert carol.page.url.startswith("https://"), carol.page.url
+    carol.say("hello")
+    carol.shows("carol: hello")
+    server.end()
+    server.start()
+    carol.has_status("carol")
+    carol.troubles = [trouble for trouble in carol.troubles if "WebSocket connection" not in trouble]
+    carol.close()
+    server.end()
+
+
 def names_are_checked(browser, program):
     server = Server(program)
     carol = Window(browser, server)
@@ -598,6 +613,7 @@ TESTS = [
     a_second_window_takes_over,
     leaving_is_told_from_a_break,
     who_was_forgotten_joins_anew,
+    it_speaks_tls,
     names_are_checked,
     any_address_will_do,
     a_password_is_asked_for,

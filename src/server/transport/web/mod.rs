@@ -26,6 +26,8 @@ use http::{MAX_REQUEST, Policy, Request};
 /// The most text in one frame. With its header it fits into one record of TLS. Of the last frame of a write, the rest is
 /// kept if the socket does not take all of it.
 const MAX_TEXT: usize = (1 << 14) - 4;
+/// Up to so many bytes of text are copied behind their header: the kernel takes one piece for less than two.
+const SMALL: usize = 4096;
 /// The most frames in one write.
 const MAX_FRAMES: usize = 32;
 /// The most slices in one write: for each frame its header, and what a border between two of them cuts in two.
@@ -284,6 +286,18 @@ impl Session {
     fn write(&mut self, socket: &mut impl Socket, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         self.flush(socket)?;
         let length: usize = slices.iter().map(|slice| slice.len()).sum();
+        if length <= SMALL {
+            let (header, mut end) = frames::header(Opcode::Binary, u16::try_from(length).expect("a frame is short"));
+            let mut frame = [0; 4 + SMALL];
+            frame[..4].copy_from_slice(&header);
+            for slice in slices {
+                frame[end..end + slice.len()].copy_from_slice(slice);
+                end += slice.len();
+            }
+            let written = socket.write(&[IoSlice::new(&frame[..end])])?;
+            self.outgoing.push(&frame[written..end]);
+            return Ok(length);
+        }
         let frames = length.div_ceil(MAX_TEXT).min(MAX_FRAMES);
         let length_of = |frame: usize| (length - frame * MAX_TEXT).min(MAX_TEXT);
         let mut headers = [([0; 4], 0); MAX_FRAMES];

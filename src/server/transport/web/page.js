@@ -77,7 +77,7 @@ let isAsked = false;
 let quiet = [];
 let lastHeardFrom = 0;
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 function connect() {
   clearTimeout(retry.timer);
@@ -141,7 +141,9 @@ function displaced() {
 
 // The session is over, and what was not heard in it is said in the next one.
 function begin() {
-  session = { ...fresh(), unheard: session.unheard.filter(({ ours }) => !ours) };
+  const unheard = session.unheard.filter(({ ours }) => !ours);
+  for (const line of unheard) line.sent = false;
+  session = { ...fresh(), unheard };
   shownTo = 0;
 }
 
@@ -289,7 +291,7 @@ function takePrivate(line) {
     send(name);
   } else if (line === "error: resumed elsewhere") {
     displaced();
-  } else if ((found = /^error: (you were kicked|you are banned)/.exec(line))) {
+  } else if (/^error: (?:you were kicked|you are banned|the password is taken|this room speaks TLS)/.test(line)) {
     forget();
     show("error", [line.slice(7)]);
     stop(line.slice(7), "Try again");
@@ -618,6 +620,7 @@ $("door").querySelector("form").addEventListener("submit", (event) => {
 // It is over, until somebody presses a button.
 function stop(why, offer) {
   drop();
+  if (phase === "over") return;
   stopped = why;
   go("over");
   const button = make("button", "", offer);
