@@ -81,6 +81,7 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 function connect() {
   clearTimeout(retry.timer);
+  if (phase === "over") return;
   drop();
   if (isElsewhere()) return displaced();
   if (name === null) return ask();
@@ -182,6 +183,8 @@ function say(text) {
 function inquire(text) {
   const line = { text, ours: true, sent: false, shown: null };
   session.unheard.push(line);
+  // It counts as a line that another window may have to know of.
+  keep();
   sendLine(line);
 }
 
@@ -623,6 +626,8 @@ function stop(why, offer) {
   if (phase === "over") return;
   stopped = why;
   go("over");
+  clearTimeout(retry.timer);
+  $("door").close();
   const button = make("button", "", offer);
   button.type = "button";
   // A page that is loaded anew has whatever another window has done meanwhile.
@@ -739,7 +744,7 @@ addEventListener("focus", () => {
 });
 addEventListener("online", probe);
 document.addEventListener("visibilitychange", () => (document.hidden ? keep() : probe()));
-addEventListener("pagehide", keep);
+addEventListener("pagehide", () => keep());
 addEventListener("storage", () => {
   if (phase === "over" || !isElsewhere()) return;
   drop();
