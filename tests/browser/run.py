@@ -159,7 +159,7 @@ def two_pages_and_nc_talk(browser, program):
     carol.has_status("caro")
     carol.page.reload()
     carol.has_status("caro")
-    retry(lambda: check(carol.lines()[-1] == "carol is now caro", carol.lines()))
+    retry(lambda: check(carol.lines()[-1:] == ["carol is now caro"], carol.lines()))
     assert carol.lines().count("carol: hi all") == 1
     carol.say("/exit bye")
     carol.has_status("you have left")
