@@ -268,10 +268,11 @@ impl<S: Socket> Connection<S> {
         self.socket.abort();
     }
 
-    /// Whether nothing more can come from the peer.
+    /// Whether nothing more can come from the peer, and nothing is kept here that it could still be sent. (What a socket has
+    /// passed on, the kernel delivers.)
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.end.is_some() || self.broken
+        self.broken || self.end.is_some() && !self.socket.is_behind()
     }
 
     /// Passes lines to the lobby, as many as it takes now; the rest is kept.

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::support::pipe::{Pipe, Wire};
-use crate::support::websocket::upgrade;
+use crate::support::websocket::{BINARY, CLOSE, FINAL, frame, upgrade};
 use gotcp::lobby::Lobby;
 use gotcp::lobby::access::AccessLimits;
 use gotcp::lobby::limits::Limits;
@@ -15,6 +15,7 @@ use gotcp::room::place::Place;
 use gotcp::server::reactor::{HEARTBEAT, Reactor, SILENCE};
 use gotcp::server::transport::web::Web;
 use gotcp::server::transport::web::http::Policy;
+use mio::Token;
 
 const WELCOME: &[u8] = b"--- welcome to gotcp: your first line is your name\n";
 const PING: &[u8] = &[0x89, 0];
@@ -45,12 +46,13 @@ impl World {
         World { reactor, policy: Rc::new(Policy { hosts: Vec::new(), is_tls_required: false }), now: seconds(1000) }
     }
 
-    fn connect(&mut self) -> Rc<RefCell<Pipe>> {
+    fn connect(&mut self) -> (Rc<RefCell<Pipe>>, Token) {
         let pipe = Rc::new(RefCell::new(Pipe { window: 1 << 20, grain: 1 << 20, ..Pipe::default() }));
         let socket = Web::new(Wire(Rc::clone(&pipe)), Some(&self.policy));
         let token = self.reactor.admit(Place::LOCALHOST, self.now, |_| Ok::<_, ()>(socket));
-        self.reactor.note(token.expect("this socket opens").expect("there is room"), true, true);
-        pipe
+        let token = token.expect("this socket opens").expect("there is room");
+        self.reactor.note(token, true, true);
+        (pipe, token)
     }
 
     /// Time passes, and nothing arrives: the turns are those that the reactor asks for.
@@ -74,13 +76,40 @@ fn taken(pipe: &Rc<RefCell<Pipe>>) -> Vec<u8> {
     std::mem::take(&mut pipe.borrow_mut().from_server)
 }
 
+/// Whoever has said that nothing more comes from them, and reads slowly, is sent whole frames and a close all the same,
+/// wherever in a frame their socket takes no more.
+#[test]
+fn whoever_has_ended_is_sent_the_rest() {
+    for window in 1..1200 {
+        let mut world = World::new();
+        let (web, token) = world.connect();
+        web.borrow_mut().to_server.extend(upgrade("localhost").bytes());
+        world.wait(Duration::ZERO);
+        taken(&web);
+        web.borrow_mut().window = window;
+        let said = format!("carol\n{}\n", "x".repeat(1000));
+        let close = frame(FINAL | CLOSE, &1001_u16.to_be_bytes());
+        web.borrow_mut().to_server.extend([frame(FINAL | BINARY, said.as_bytes()), close].concat());
+        web.borrow_mut().ended = true;
+        world.reactor.note(token, true, false);
+        world.wait(Duration::ZERO);
+        web.borrow_mut().window = 1 << 20;
+        world.reactor.note(token, false, true);
+        world.wait(Duration::ZERO);
+        let sent = taken(&web);
+        assert!(sent.ends_with(&[0x88, 2, 0x03, 0xe8]), "after {window} bytes: {} bytes", sent.len());
+        assert!(sent.windows(12).any(|bytes| bytes == b"*** carol le"), "{}", String::from_utf8_lossy(&sent));
+        assert!(web.borrow().finished);
+    }
+}
+
 /// Whoever says nothing is greeted after a moment; whoever speaks WebSocket at once, and then shows every 45 s that it is
 /// alive, to whoever is between. Plain connections never do.
 #[test]
 fn browsers_show_that_they_are_alive() {
     let mut world = World::new();
-    let plain = world.connect();
-    let web = world.connect();
+    let (plain, _) = world.connect();
+    let (web, _) = world.connect();
     web.borrow_mut().to_server.extend(upgrade("localhost").bytes());
     world.wait(Duration::ZERO);
     assert!(taken(&plain).is_empty());
