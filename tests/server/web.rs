@@ -5,7 +5,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::peer::{PATIENCE, Peer, WELCOME, loopback, retry};
+use crate::support::peer::{PATIENCE, Peer, WELCOME, loopback, numbered, retry};
 use crate::support::server::Server;
 use crate::support::session::Session;
 use crate::support::tls::Certificate;
@@ -326,6 +326,26 @@ fn faults_end_the_connection() {
         witness.skip_to(&format!("dave{number}: said"));
         witness.expect(&format!("*** dave{number} left (connection lost)"));
     }
+}
+
+/// Whoever breaks the rules behind lines that have to wait: all of those are said first, and nothing follows the close.
+#[test]
+fn nothing_follows_a_close() {
+    let server = Server::start("--web --rate 50 --burst 20");
+    let mut witness = server.join("witness");
+    let mut dave = WebPeer::join(server.address, "dave");
+    dave.send(&[frame(FINAL | BINARY, numbered(80, "").as_bytes()), frame(FINAL | 3, b"")].concat());
+    witness.expect("*** dave joined");
+    for number in 0..80 {
+        witness.expect(&format!("dave: {number}"));
+    }
+    witness.expect("*** dave left (connection lost)");
+    let (lines, status) = dave.rest();
+    assert_eq!(status, 1002);
+    // The last of them came too late to be sent.
+    let count = lines.iter().filter(|line| line.starts_with("dave: ")).count();
+    assert!(count > 70, "{lines:?}");
+    assert!(dave.next_frame().is_err(), "something follows");
 }
 
 /// A flood of pings takes neither memory nor anybody's time, whether its answers are read or not; an honest number of them

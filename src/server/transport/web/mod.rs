@@ -32,6 +32,8 @@ const SMALL: usize = 4096;
 const MAX_FRAMES: usize = 32;
 /// The most slices in one write: for each frame its header, and what a border between two of them cuts in two.
 const MAX_PARTS: usize = 2 * MAX_FRAMES + MAX_SLICES;
+/// The status of an end in order (RFC 6455, 7.4.1).
+const NORMAL: u16 = 1000;
 /// How many frames may say nothing between two pings of ours.
 const MAX_EMPTY: u32 = 1000;
 
@@ -75,8 +77,8 @@ struct Session {
     pong: Option<Vec<u8>>,
     /// How many frames have said nothing since our last ping.
     empty: u32,
-    /// Whether the peer has broken the rules: then nothing of it is looked at any more.
-    has_failed: bool,
+    /// How the peer has broken the rules, if it has: then nothing of it is looked at any more.
+    fault: Option<Fault>,
     /// Whether the peer has said that it will send nothing more.
     has_peer_ended: bool,
     /// Whether the peer was told that nothing more comes.
@@ -212,7 +214,7 @@ impl<S: Socket> Socket for Web<S> {
 
     fn is_sent(&mut self) -> io::Result<bool> {
         if let Layer::Open(session) = &mut self.layer {
-            session.end();
+            session.end(NORMAL);
         }
         match self.flush() {
             Ok(()) => self.socket.is_sent(),
@@ -240,14 +242,13 @@ impl Session {
         if self.has_peer_ended {
             return Ok(0);
         }
-        if self.has_failed {
-            return Err(ErrorKind::InvalidData.into());
-        }
-        let count = socket.read(buffer)?;
-        if count == 0 {
-            return Err(ErrorKind::UnexpectedEof.into());
-        }
-        let outcome = self.take(&mut buffer[..count]);
+        let outcome = match self.fault {
+            Some(fault) => Err(self.fail(fault)),
+            None => match socket.read(buffer)? {
+                0 => return Err(ErrorKind::UnexpectedEof.into()),
+                count => self.take(&mut buffer[..count]),
+            },
+        };
         // If that cannot be written, it is the next write that fails: what has arrived counts first.
         let _ = self.flush(socket);
         outcome
@@ -265,17 +266,19 @@ impl Session {
             }
         });
         let outcome = outcome.and(if self.empty > MAX_EMPTY { Err(Fault::Policy) } else { Ok(()) });
-        if let Err(fault) = outcome {
-            self.has_failed = true;
-            self.has_ended = true;
-            self.outgoing.push(&frames::control(Opcode::Close, &(fault as u16).to_be_bytes()));
+        self.fault = outcome.err();
+        match (text, self.fault) {
+            (0, Some(fault)) => Err(self.fail(fault)),
+            (0, None) if !self.has_peer_ended => Err(ErrorKind::Interrupted.into()),
+            // What came before a fault counts first, and what comes of it is sent; then the next read fails.
+            (text, _) => Ok(text),
         }
-        match text {
-            // What came before counts first; then the next read fails.
-            0 if self.has_failed => Err(ErrorKind::InvalidData.into()),
-            0 if !self.has_peer_ended => Err(ErrorKind::Interrupted.into()),
-            text => Ok(text),
-        }
+    }
+
+    /// Tells the peer how it has broken the rules, which is the last thing that it is told.
+    fn fail(&mut self, fault: Fault) -> io::Error {
+        self.end(fault as u16);
+        ErrorKind::InvalidData.into()
     }
 
     /// Writes frames of text; returns how much text that is. If the socket takes only a part of a frame, the rest of it is
@@ -373,10 +376,10 @@ impl Session {
         }
     }
 
-    /// Tells the peer that nothing more comes.
-    fn end(&mut self) {
+    /// Tells the peer that nothing more comes, and why.
+    fn end(&mut self, status: u16) {
         if !std::mem::replace(&mut self.has_ended, true) {
-            self.outgoing.push(&frames::control(Opcode::Close, &1000_u16.to_be_bytes()));
+            self.outgoing.push(&frames::control(Opcode::Close, &status.to_be_bytes()));
         }
     }
 }
