@@ -74,6 +74,9 @@ pub fn look_at(bytes: &[u8], link: Link, policy: &Policy) -> Request {
         (Ok(httparse::Status::Partial), _) if bytes.len() >= MAX_REQUEST => refuse(TOO_LONG, "the request is too long"),
         (Ok(httparse::Status::Partial), _) => Request::Unfinished,
         (Ok(httparse::Status::Complete(length)), path) => {
+            if path == Some("/ws") && request.version != Some(1) {
+                return refuse("505 HTTP Version Not Supported", "WebSocket needs HTTP/1.1");
+            }
             answer(&Fields(request.headers), path == Some("/ws"), link, policy, length)
         }
     }
@@ -84,8 +87,9 @@ const TOO_LONG: &str = "431 Request Header Fields Too Large";
 fn answer(fields: &Fields<'_>, is_upgrade: bool, link: Link, policy: &Policy, length: usize) -> Request {
     let Some(host) = fields.only("Host") else { return refuse("400 Bad Request", "there has to be one Host") };
     // A page from elsewhere can make its own name lead here, and would then be of the same origin (DNS rebinding).
-    let name = host_of(host).unwrap_or("NAME");
-    if !is_ours(name, policy) {
+    let name = host_of(host);
+    if !name.is_some_and(|name| is_ours(name, policy)) {
+        let name = name.unwrap_or("NAME");
         return refuse(
             "403 Forbidden",
             &format!("this server is not known by that name; it may be, with gotcp server --web-host {name}"),
@@ -131,9 +135,10 @@ fn answer(fields: &Fields<'_>, is_upgrade: bool, link: Link, policy: &Policy, le
 struct Fields<'a>(&'a [httparse::Header<'a>]);
 
 impl<'a> Fields<'a> {
+    /// The values of the fields with a name. One that is not text says nothing, but it is there.
     fn all(&self, name: &str) -> impl Iterator<Item = &'a str> {
         let named = self.0.iter().filter(move |field| field.name.eq_ignore_ascii_case(name));
-        named.filter_map(|field| str::from_utf8(field.value).ok())
+        named.map(|field| str::from_utf8(field.value).unwrap_or_default())
     }
 
     /// The value of a field that must be there once.
@@ -150,7 +155,8 @@ fn host_of(host: &str) -> Option<&str> {
         _ => (host, "0"),
     };
     let is_name = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
-    (!name.is_empty() && name.chars().all(is_name) && port.parse::<u16>().is_ok()).then_some(name)
+    let is_port = port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok();
+    (!name.is_empty() && name.chars().all(is_name) && is_port).then_some(name)
 }
 
 /// Whether nobody else can have chosen this name for the server: it is an address, this machine, or a name that the
@@ -265,14 +271,25 @@ mod tests {
             let sockets = format!("connect-src 'self' ws://{host} wss://{host};");
             assert!(page.contains(&sockets) || host.starts_with('[') && page.contains("connect-src 'self';"), "{host}");
         }
-        for host in ["evil.example", "chat.lan.evil.example", "127.0.0.1.evil.example", "chat.lan:x", "", "a b", "a;b"]
-        {
-            let answer = answered(&get(host), &["chat.lan"]);
+        for host in [
+            "evil.example",
+            "chat.lan.evil.example",
+            "127.0.0.1.evil.example",
+            "chat.lan:x",
+            "chat.lan:+80",
+            "",
+            "a b",
+            "a;b",
+        ] {
+            // What stands for a name in the answer is none.
+            let answer = answered(&get(host), &["chat.lan", "NAME"]);
             assert!(answer.starts_with("HTTP/1.1 403 "), "{host}: {answer}");
         }
         assert!(answered(&get("chat.lan"), &[]).contains("--web-host chat.lan\n"));
         assert!(answered("GET / HTTP/1.1\r\n\r\n", &[]).starts_with("HTTP/1.1 400 "));
         assert!(answered("GET / HTTP/1.1\r\nHost: ::1\r\nHost: localhost\r\n\r\n", &[]).starts_with("HTTP/1.1 400 "));
+        let two = look_at(b"GET / HTTP/1.1\r\nHost: ::1\r\nHost: \xff\r\n\r\n", Link::Plain, &policy(&[], false));
+        assert!(matches!(&two, Request::Answered(answer) if answer.starts_with("HTTP/1.1 400 ")), "{two:?}");
     }
 
     /// Who may not be upgraded is told why.
@@ -289,6 +306,7 @@ mod tests {
             ("Upgrade: websocket", "Upgrade: h2c", "426"),
             ("Connection: keep-alive, Upgrade", "Connection: keep-alive", "426"),
             ("Version: 13", "Version: 8", "426"),
+            ("HTTP/1.1", "HTTP/1.0", "505"),
             ("dGhlIHNhbXBsZSBub25jZQ==", "c2hvcnQ=", "400"),
             ("dGhlIHNhbXBsZSBub25jZQ==", "!", "400"),
         ] {
