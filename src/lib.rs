@@ -60,6 +60,7 @@
 //! | `log/search.rs`, `log/print.rs` | looking back; `gotcp log` |
 //! | [`server`] | the only place that knows mio, apart from the client's network thread |
 //! | `server/slots.rs` | a slab whose tokens carry a generation |
+//! | `server/deadlines.rs` | what is due for connections, and when |
 //! | `server/connection.rs` | a socket, its readiness and its lines |
 //! | `server/reactor.rs` | one turn of the loop, apart from the waiting |
 //! | `server/mod.rs` | the loop |

@@ -7,6 +7,7 @@ mod background;
 mod clock;
 pub mod connection;
 mod console;
+pub mod deadlines;
 mod journal;
 mod listener;
 mod metrics;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use mio::Token;
 
 use super::connection::{Connection, Ending, Reading};
+use super::deadlines::Deadlines;
 use super::slots::{self, Slots};
 use super::transport::{LARGEST_BUFFER, Socket};
 use crate::lobby::access::Entrance;
@@ -44,12 +45,12 @@ pub struct Reactor<S> {
     scratch: Vec<u8>,
     /// How much of one connection is read in one turn, in bytes.
     read_budget: usize,
-    /// Connections of which it may not be known how their bytes come, with the moments at which they are taken for plain
-    /// ones, in the order of these; and then with those at which they have to have come to an end of their handshake.
-    silent: VecDeque<(Duration, Token)>,
-    unopened: VecDeque<(Duration, Token)>,
-    /// Connections that may have to show that they are alive, with the moments at which they do, in the order of these.
-    quiet: VecDeque<(Duration, Token)>,
+    /// By when connections of which it is not known what they speak are taken for plain ones.
+    silent: Deadlines,
+    /// By when they are given up.
+    unopened: Deadlines,
+    /// When connections have to show that they are alive.
+    quiet: Deadlines,
     /// Connections that may have something to be read or processed.
     to_read: VecDeque<Token>,
     /// Connections that may have something to be written, apart from public lines.
@@ -60,10 +61,10 @@ pub struct Reactor<S> {
     gather: Duration,
     /// When the next wave may begin.
     next_wave: Duration,
-    /// Connections to which everything was written, with the moments at which they are closed at the latest, in the
-    /// order of these: first while the network takes the last bytes, then while the peer closes its side.
-    sending: VecDeque<(Duration, Token)>,
-    lingering: VecDeque<(Duration, Token)>,
+    /// By when the network has to have taken what was written last.
+    sending: Deadlines,
+    /// By when the peer has to have closed its side then.
+    lingering: Deadlines,
     /// How long the network may take for the last bytes.
     send_timeout: Duration,
     /// Connections with nothing left to do.
@@ -82,16 +83,16 @@ impl<S: Socket> Reactor<S> {
             connections: Slots::default(),
             scratch: vec![0; read_budget.max(LARGEST_BUFFER)],
             read_budget,
-            silent: VecDeque::new(),
-            unopened: VecDeque::new(),
-            quiet: VecDeque::new(),
+            silent: Deadlines::default(),
+            unopened: Deadlines::default(),
+            quiet: Deadlines::default(),
             to_read: VecDeque::new(),
             to_write: Vec::new(),
             flushed: end,
             gather,
             next_wave: Duration::ZERO,
-            sending: VecDeque::new(),
-            lingering: VecDeque::new(),
+            sending: Deadlines::default(),
+            lingering: Deadlines::default(),
             send_timeout,
             over: Vec::new(),
         }
@@ -118,9 +119,9 @@ impl<S: Socket> Reactor<S> {
         let connection = self.connections.get_mut(token).expect("it was just inserted");
         connection.greet(client(token), &mut self.lobby, now);
         if !connection.is_greeted {
-            self.silent.push_back((now + SILENCE, token));
-            self.unopened.push_back((now + self.lobby.login_timeout(), token));
-            self.quiet.push_back((now + HEARTBEAT, token));
+            self.silent.set(now + SILENCE, token, &self.connections);
+            self.unopened.set(now + self.lobby.login_timeout(), token, &self.connections);
+            self.quiet.set(now + HEARTBEAT, token, &self.connections);
         }
         self.to_read.push_back(token);
         Ok(Some(token))
@@ -162,18 +163,18 @@ impl<S: Socket> Reactor<S> {
         for list in [&mut self.silent, &mut self.unopened] {
             let connections = &mut self.connections;
             let is_unopened = |connection: &mut Connection<S>| !connection.is_greeted;
-            while list.pop_front_if(|&mut (_, token)| !connections.get_mut(token).is_some_and(is_unopened)).is_some() {}
+            list.drop_while(|token| !connections.get_mut(token).is_some_and(is_unopened));
         }
         let wave = (self.flushed < self.lobby.room().scrollback().end()).then_some(self.next_wave);
-        let first = |list: &VecDeque<(Duration, Token)>| list.front().map(|&(at, _)| at);
-        let ends = [&self.silent, &self.unopened, &self.quiet, &self.sending, &self.lingering].map(first);
+        self.quiet.drop_while(|token| !self.connections.contains(token));
+        let ends = [&self.silent, &self.unopened, &self.quiet, &self.sending, &self.lingering].map(Deadlines::first);
         [unread, wave, self.lobby.wake_at()].into_iter().chain(ends).flatten().min()
     }
 
     /// Frees the slots of connections that have ended, and hands their sockets over. It is done here and nowhere else,
     /// so that within a turn a token means one connection.
     pub fn reap(&mut self, now: Duration, mut gone: impl FnMut(S)) {
-        while let Some((_, token)) = self.sending.pop_front_if(|&mut (at, _)| at <= now) {
+        while let Some(token) = self.sending.next_due(now) {
             if let Some(connection) = self.connections.get_mut(token)
                 && connection.ending == Ending::Sending
             {
@@ -181,7 +182,7 @@ impl<S: Socket> Reactor<S> {
                 self.over.push(token);
             }
         }
-        while let Some((_, token)) = self.lingering.pop_front_if(|&mut (at, _)| at <= now) {
+        while let Some(token) = self.lingering.next_due(now) {
             self.over.push(token);
         }
         for token in self.over.drain(..) {
@@ -246,20 +247,20 @@ impl<S: Socket> Reactor<S> {
     /// Greets those who wait for it, and gives up those who do not come to an end of their handshake, or whom nothing can
     /// be said to any more.
     fn greet_silent(&mut self, looked_at: Duration, now: Duration) {
-        while let Some((_, token)) = self.silent.pop_front_if(|&mut (at, _)| at <= looked_at) {
+        while let Some(token) = self.silent.next_due(looked_at) {
             if let Some(connection) = self.connections.get_mut(token)
                 && !connection.is_greeted
             {
                 connection.assume_plain();
                 connection.greet(client(token), &mut self.lobby, now);
                 if !connection.is_greeted {
-                    self.silent.push_back((now + SILENCE, token));
+                    self.silent.set(now + SILENCE, token, &self.connections);
                 }
                 self.queue(token);
             }
         }
-        let is_stopping = self.lobby.is_stopping();
-        while let Some((_, token)) = self.unopened.pop_front_if(|&mut (at, _)| at <= looked_at || is_stopping) {
+        let given_up = if self.lobby.is_stopping() { Duration::MAX } else { looked_at };
+        while let Some(token) = self.unopened.next_due(given_up) {
             if let Some(connection) = self.connections.get_mut(token)
                 && !connection.is_greeted
             {
@@ -272,13 +273,13 @@ impl<S: Socket> Reactor<S> {
 
     /// Has connections show that they are alive.
     fn keep_alive(&mut self, now: Duration) {
-        while let Some((_, token)) = self.quiet.pop_front_if(|&mut (at, _)| at <= now) {
+        while let Some(token) = self.quiet.next_due(now) {
             if let Some(connection) = self.connections.get_mut(token)
                 && connection.ending == Ending::No
                 && connection.keep_alive()
             {
                 self.to_write.push(token);
-                self.quiet.push_back((now + HEARTBEAT, token));
+                self.quiet.set(now + HEARTBEAT, token, &self.connections);
             }
         }
     }
@@ -351,12 +352,12 @@ impl<S: Socket> Reactor<S> {
             self.over.push(token);
         } else if connection.finish() == Ending::Sending {
             if !was_sending {
-                self.sending.push_back((now + self.send_timeout, token));
+                self.sending.set(now + self.send_timeout, token, &self.connections);
             }
         } else if connection.is_over() {
             self.over.push(token);
         } else {
-            self.lingering.push_back((now + LINGER, token));
+            self.lingering.set(now + LINGER, token, &self.connections);
         }
     }
 

@@ -43,6 +43,12 @@ impl<T> Slots<T> {
         Ok(token)
     }
 
+    /// Whether what a token stands for is there.
+    #[must_use]
+    pub fn contains(&self, token: Token) -> bool {
+        self.token_at(index(token)) == Some(token)
+    }
+
     /// What a token stands for, unless it is gone.
     pub fn get_mut(&mut self, token: Token) -> Option<&mut T> {
         let (generation, item) = self.slots.get_mut(index(token))?;
