@@ -67,6 +67,7 @@
 //! | `server/transport/mod.rs` | what connections need of a socket: sockets around sockets |
 //! | `server/transport/plain.rs` | TCP as it is |
 //! | `server/transport/web/` | WebSocket, and the page, for those who have a browser |
+//! | `server/transport/held.rs` | what a layer has read before it was known what the peer speaks |
 //! | `server/transport/unsent.rs` | what a layer has taken, and the socket below has not |
 //! | `server/transport/tls/` | TLS, without buffers of its own, for those who speak it; where the key is from |
 //! | `server/listener.rs` | accepting, and what to do when that fails |

@@ -12,6 +12,7 @@
 //! Who expects to be greeted says nothing, and who speaks anything else says so at once. So a server on which not
 //! everything is plain greets those who say nothing a moment late.
 
+mod held;
 pub mod plain;
 pub mod tls;
 mod unsent;
@@ -98,4 +99,9 @@ pub trait Socket {
     /// Makes closing the socket reset the connection, for a peer that has not been sent everything: a torn line must
     /// not look like a last one.
     fn abort(&mut self);
+}
+
+/// Whether a socket that refuses now may do it later.
+fn is_passing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use rustls::ServerConfig;
 
 use super::Socket;
+use super::held::Held;
 use crate::lobby::client::Link;
 use session::{RECORD, Scratch, Session};
 
@@ -51,12 +52,10 @@ pub struct Tls<S> {
 
 #[derive(Debug)]
 enum Layer {
-    /// Nothing.
-    Plain,
-    /// The same; but this was read before that was known.
-    Late(Vec<u8>),
+    /// Nothing. This was read before that was known.
+    Plain(Held),
     /// It is not known yet; this was read.
-    Unknown(Vec<u8>, Rc<Terms>),
+    Unknown(Held, Rc<Terms>),
     /// TLS.
     Tls(Box<Session>, Rc<Terms>),
 }
@@ -88,7 +87,8 @@ pub fn sniff(bytes: &[u8]) -> Sniffed {
 impl<S: Socket> Tls<S> {
     /// A connection that was just accepted, on a server with these terms for TLS, if it has any.
     pub fn new(socket: S, terms: Option<&Rc<Terms>>) -> Tls<S> {
-        let layer = terms.map_or(Layer::Plain, |terms| Layer::Unknown(Vec::new(), Rc::clone(terms)));
+        let layer =
+            terms.map_or(Layer::Plain(Held::default()), |terms| Layer::Unknown(Held::default(), Rc::clone(terms)));
         Tls { socket, layer }
     }
 
@@ -100,13 +100,10 @@ impl<S: Socket> Tls<S> {
     /// Reads the first bytes, until they say what is spoken.
     fn read_first(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let Layer::Unknown(held, terms) = &mut self.layer else { unreachable!("it is known") };
-        let before = held.len();
-        buffer[..before].copy_from_slice(held);
-        let count = self.socket.read(&mut buffer[before..])?;
-        let bytes = &buffer[..before + count];
+        let (bytes, count) = held.read_on(&mut self.socket, buffer)?;
         match sniff(bytes) {
             Sniffed::Unknown if count > 0 => {
-                *held = bytes.to_vec();
+                held.hold(bytes);
                 Err(io::ErrorKind::Interrupted.into())
             }
             Sniffed::Tls => {
@@ -117,7 +114,7 @@ impl<S: Socket> Tls<S> {
             }
             Sniffed::Plain | Sniffed::Unknown => {
                 let length = bytes.len();
-                self.layer = Layer::Plain;
+                self.layer = Layer::Plain(Held::default());
                 Ok(length)
             }
         }
@@ -127,7 +124,7 @@ impl<S: Socket> Tls<S> {
 impl<S: Socket> Socket for Tls<S> {
     fn link(&self) -> Option<Link> {
         match &self.layer {
-            Layer::Plain | Layer::Late(_) => Some(Link::Plain),
+            Layer::Plain(_) => Some(Link::Plain),
             Layer::Unknown(..) => None,
             Layer::Tls(session, _) => session.is_open().then_some(Link::Tls),
         }
@@ -135,7 +132,7 @@ impl<S: Socket> Socket for Tls<S> {
 
     fn assume_plain(&mut self) {
         if let Layer::Unknown(held, _) = &mut self.layer {
-            self.layer = if held.is_empty() { Layer::Plain } else { Layer::Late(std::mem::take(held)) };
+            self.layer = Layer::Plain(std::mem::take(held));
         }
     }
 
@@ -144,7 +141,10 @@ impl<S: Socket> Socket for Tls<S> {
     }
 
     fn least_buffer(&self) -> usize {
-        if let Layer::Plain = self.layer { 1 } else { RECORD }
+        match &self.layer {
+            Layer::Plain(held) => held.len().max(1),
+            _ => RECORD,
+        }
     }
 
     fn is_behind(&self) -> bool {
@@ -160,13 +160,7 @@ impl<S: Socket> Socket for Tls<S> {
 
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match &mut self.layer {
-            Layer::Plain => self.socket.read(buffer),
-            Layer::Late(bytes) => {
-                let count = bytes.len();
-                buffer[..count].copy_from_slice(bytes);
-                self.layer = Layer::Plain;
-                Ok(count)
-            }
+            Layer::Plain(held) => held.read(&mut self.socket, buffer),
             Layer::Unknown(..) => self.read_first(buffer),
             Layer::Tls(session, terms) => session.read(&mut self.socket, &mut terms.scratch.borrow_mut(), buffer),
         }

@@ -15,8 +15,8 @@ use rustls::ServerConfig;
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, UnbufferedStatus};
 
-use super::super::Socket;
 use super::super::unsent::Unsent;
+use super::super::{Socket, is_passing};
 
 /// The most bytes that one record has, with its header: 2^14 bytes of text, 256 for encrypting them, 5 of header (RFC
 /// 8446, 5.2).
@@ -302,10 +302,6 @@ fn encode<Data>(data: &mut rustls::unbuffered::EncodeTlsData<'_, Data>, outgoing
             Err(EncodeError::AlreadyEncoded) => return,
         }
     }
-}
-
-fn is_passing(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }
 
 impl fmt::Debug for Session {

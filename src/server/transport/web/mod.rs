@@ -17,8 +17,9 @@ pub mod http;
 use std::io::{self, ErrorKind, IoSlice};
 use std::rc::Rc;
 
+use super::held::Held;
 use super::unsent::Unsent;
-use super::{MAX_SLICES, Socket};
+use super::{MAX_SLICES, Socket, is_passing};
 use crate::lobby::client::Link;
 use frames::{Control, Decoder, Fault, Opcode};
 use http::{MAX_REQUEST, Policy, Request};
@@ -46,10 +47,8 @@ pub struct Web<S> {
 
 #[derive(Debug)]
 enum Layer {
-    /// Nothing.
-    Plain,
-    /// The same; but this was read before that was known.
-    Late(Vec<u8>),
+    /// Nothing. This was read before that was known.
+    Plain(Held),
     /// It is not known yet.
     Unknown(Unknown),
     /// A request that was answered: this is left of the answer.
@@ -61,9 +60,9 @@ enum Layer {
 #[derive(Debug)]
 struct Unknown {
     policy: Rc<Policy>,
-    /// What was read.
-    held: Vec<u8>,
-    /// Whether there was silence after the end of a TLS handshake. Only the next one counts: the first may have begun with it.
+    held: Held,
+    /// Whether the peer has been silent for a while since the end of a TLS handshake. Only the second such time counts: the
+    /// first may have begun before that end.
     was_silent: bool,
 }
 
@@ -89,8 +88,8 @@ impl<S: Socket> Web<S> {
     /// A connection that was just accepted, on a server with this policy for browsers, if it has one.
     pub fn new(socket: S, policy: Option<&Rc<Policy>>) -> Web<S> {
         let unknown =
-            |policy| Layer::Unknown(Unknown { policy: Rc::clone(policy), held: Vec::new(), was_silent: false });
-        Web { socket, layer: policy.map_or(Layer::Plain, unknown) }
+            |policy| Layer::Unknown(Unknown { policy: Rc::clone(policy), held: Held::default(), was_silent: false });
+        Web { socket, layer: policy.map_or(Layer::Plain(Held::default()), unknown) }
     }
 
     /// The socket inside.
@@ -101,16 +100,14 @@ impl<S: Socket> Web<S> {
     /// Reads the first bytes, until they say what is spoken.
     fn read_first(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let Layer::Unknown(Unknown { policy, held, .. }) = &mut self.layer else { unreachable!("it is known") };
-        let before = held.len();
-        buffer[..before].copy_from_slice(held);
-        let count = self.socket.read(&mut buffer[before..])?;
-        let bytes = &mut buffer[..before + count];
+        let (bytes, count) = held.read_on(&mut self.socket, buffer)?;
         let Some(link) = self.socket.link() else { unreachable!("what is read has come over some link") };
         match http::look_at(bytes, link, policy) {
-            Request::Unfinished if count > 0 => *held = bytes.to_vec(),
+            Request::Unfinished if count > 0 => held.hold(bytes),
             Request::Unfinished | Request::Foreign => {
-                self.layer = Layer::Plain;
-                return Ok(before + count);
+                let length = bytes.len();
+                self.layer = Layer::Plain(Held::default());
+                return Ok(length);
             }
             Request::Answered(answer) => {
                 let mut outgoing = Unsent::default();
@@ -122,7 +119,7 @@ impl<S: Socket> Web<S> {
                 session.outgoing.push(answer.as_bytes());
                 let rest = bytes.len() - length;
                 bytes.copy_within(length.., 0);
-                let outcome = session.take(&mut buffer[..rest]);
+                let outcome = session.take(&mut bytes[..rest]);
                 // As in `Session::read`.
                 let _ = session.flush(&mut self.socket);
                 self.layer = Layer::Open(Box::new(session));
@@ -136,7 +133,7 @@ impl<S: Socket> Web<S> {
 impl<S: Socket> Socket for Web<S> {
     fn link(&self) -> Option<Link> {
         match &self.layer {
-            Layer::Plain | Layer::Late(_) | Layer::Open(_) => self.socket.link(),
+            Layer::Plain(_) | Layer::Open(_) => self.socket.link(),
             Layer::Unknown(_) => None,
             Layer::Answered(_) => Some(Link::Answered),
         }
@@ -152,8 +149,7 @@ impl<S: Socket> Socket for Web<S> {
             };
             // Whoever has begun a request has only not come to its end.
             if is_silent && unknown.held.len() < http::START.len() {
-                let held = std::mem::take(&mut unknown.held);
-                self.layer = if held.is_empty() { Layer::Plain } else { Layer::Late(held) };
+                self.layer = Layer::Plain(std::mem::take(&mut unknown.held));
             }
         }
     }
@@ -163,7 +159,11 @@ impl<S: Socket> Socket for Web<S> {
     }
 
     fn least_buffer(&self) -> usize {
-        let ours = if let Layer::Unknown(_) | Layer::Late(_) = self.layer { MAX_REQUEST } else { 0 };
+        let ours = match &self.layer {
+            Layer::Unknown(_) => MAX_REQUEST,
+            Layer::Plain(held) => held.len(),
+            Layer::Answered(_) | Layer::Open(_) => 0,
+        };
         self.socket.least_buffer() + ours
     }
 
@@ -193,13 +193,8 @@ impl<S: Socket> Socket for Web<S> {
 
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match &mut self.layer {
-            Layer::Plain | Layer::Answered(_) => self.socket.read(buffer),
-            Layer::Late(bytes) => {
-                let count = bytes.len();
-                buffer[..count].copy_from_slice(bytes);
-                self.layer = Layer::Plain;
-                Ok(count)
-            }
+            Layer::Plain(held) => held.read(&mut self.socket, buffer),
+            Layer::Answered(_) => self.socket.read(buffer),
             Layer::Unknown(_) => self.read_first(buffer),
             Layer::Open(session) => session.read(&mut self.socket, buffer),
         }
@@ -290,17 +285,28 @@ impl Session {
         self.flush(socket)?;
         let length: usize = slices.iter().map(|slice| slice.len()).sum();
         if length <= SMALL {
-            let (header, mut end) = frames::header(Opcode::Binary, u16::try_from(length).expect("a frame is short"));
-            let mut frame = [0; 4 + SMALL];
-            frame[..4].copy_from_slice(&header);
-            for slice in slices {
-                frame[end..end + slice.len()].copy_from_slice(slice);
-                end += slice.len();
-            }
-            let written = socket.write(&[IoSlice::new(&frame[..end])])?;
-            self.outgoing.push(&frame[written..end]);
-            return Ok(length);
+            self.write_copy(socket, slices, length)
+        } else {
+            self.write_slices(socket, slices, length)
         }
+    }
+
+    /// Writes one frame, copied into one piece.
+    fn write_copy(&mut self, socket: &mut impl Socket, slices: &[IoSlice<'_>], length: usize) -> io::Result<usize> {
+        let (header, mut end) = frames::header(Opcode::Binary, u16::try_from(length).expect("a frame is short"));
+        let mut frame = [0; 4 + SMALL];
+        frame[..4].copy_from_slice(&header);
+        for slice in slices {
+            frame[end..end + slice.len()].copy_from_slice(slice);
+            end += slice.len();
+        }
+        let written = socket.write(&[IoSlice::new(&frame[..end])])?;
+        self.outgoing.push(&frame[written..end]);
+        Ok(length)
+    }
+
+    /// Writes frames whose text is not copied.
+    fn write_slices(&mut self, socket: &mut impl Socket, slices: &[IoSlice<'_>], length: usize) -> io::Result<usize> {
         let frames = length.div_ceil(MAX_TEXT).min(MAX_FRAMES);
         let length_of = |frame: usize| (length - frame * MAX_TEXT).min(MAX_TEXT);
         let mut headers = [([0; 4], 0); MAX_FRAMES];
@@ -382,8 +388,4 @@ impl Session {
             self.outgoing.push(&frames::control(Opcode::Close, &status.to_be_bytes()));
         }
     }
-}
-
-fn is_passing(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }
