@@ -36,7 +36,7 @@ fn browsers_and_others_are_in_one_room() {
     let page = get(server.address);
     assert!(page.starts_with("HTTP/1.1 200 OK\r\n") && page.ends_with("</html>\n"), "{page}");
     let mut carol = server.join("carol");
-    let mut dave = WebPeer::connect(server.address);
+    let mut dave = WebPeer::upgraded(server.address);
     dave.expect(WELCOME);
     dave.say("dave");
     dave.skip_to("*** dave joined");
@@ -54,7 +54,7 @@ fn browsers_and_others_are_in_one_room() {
     dave.expect(&format!("dave: {long}"));
     dave.expect("--- [you to carol] psst");
     dave.say("!exit bye");
-    assert_eq!(dave.rest(), (vec!["*** dave left: bye".to_owned()], 1000));
+    assert_eq!(dave.end(), (vec!["*** dave left: bye".to_owned()], 1000));
     carol.expect("*** dave left: bye");
     // Whoever only looked at the page was nobody.
     carol.say("!who");
@@ -65,7 +65,7 @@ fn browsers_and_others_are_in_one_room() {
 #[test]
 fn frames_may_come_in_pieces() {
     let server = Server::start("--web");
-    let mut dave = WebPeer::join(server.address, "dave");
+    let mut dave = WebPeer::upgraded(server.address).named("dave");
     let bytes = [
         frame(TEXT, b"one, "),
         frame(FINAL | PING, b"are you there?"),
@@ -76,15 +76,15 @@ fn frames_may_come_in_pieces() {
     ]
     .concat();
     for byte in &bytes {
-        dave.send(&[*byte]);
+        dave.send_raw(&[*byte]);
     }
     dave.expect("dave: one, two");
     dave.expect("dave: three");
-    assert_eq!(dave.controls, [(PONG, b"are you there?".to_vec())]);
-    dave.send(&bytes);
+    assert_eq!(dave.inner().controls, [(PONG, b"are you there?".to_vec())]);
+    dave.send_raw(&bytes);
     dave.expect("dave: one, two");
     dave.expect("dave: three");
-    assert_eq!(dave.controls.len(), 2);
+    assert_eq!(dave.inner().controls.len(), 2);
 }
 
 /// A session goes on over another kind of connection, at the same position.
@@ -96,7 +96,7 @@ fn a_session_goes_on_over_either_kind() {
     carol.say("from nc");
     carol.expect("carol: from nc");
     carol.reset();
-    let mut carol = WebPeer::connect(server.address);
+    let mut carol = WebPeer::upgraded(server.address);
     carol.expect(WELCOME);
     carol.say(&session.claim());
     carol.expect("carol: from nc");
@@ -104,8 +104,8 @@ fn a_session_goes_on_over_either_kind() {
     carol.say("from a browser");
     carol.expect("carol: from a browser");
     // A tab that is closed says so; that is a break all the same, and not a farewell.
-    carol.send(&frame(FINAL | CLOSE, &1001_u16.to_be_bytes()));
-    assert_eq!(carol.rest(), (vec![], 1000));
+    carol.send_raw(&frame(FINAL | CLOSE, &1001_u16.to_be_bytes()));
+    assert_eq!(carol.end(), (vec![], 1000));
     let mut carol = session.resume(&server);
     carol.expect_all(["carol: from nc", "carol: from a browser", "--- resumed as carol, 2 heard"]);
 }
@@ -115,15 +115,15 @@ fn a_session_goes_on_over_either_kind() {
 fn an_end_is_told_from_a_cut() {
     let server = Server::start("--web");
     let mut witness = server.join("witness");
-    let mut dave = WebPeer::join(server.address, "dave");
-    dave.send(&frame(FINAL | BINARY, b"my last wor"));
-    dave.send(&frame(FINAL | CLOSE, b""));
+    let mut dave = WebPeer::upgraded(server.address).named("dave");
+    dave.send_raw(&frame(FINAL | BINARY, b"my last wor"));
+    dave.send_raw(&frame(FINAL | CLOSE, b""));
     witness.skip_to("dave: my last wor");
     witness.expect("*** dave left");
-    assert_eq!(dave.rest().1, 1000);
-    let mut erin = WebPeer::join(server.address, "erin");
-    erin.send(&frame(FINAL | BINARY, b"nobody is to read thi"));
-    erin.into_inner().shutdown(Shutdown::Write).unwrap();
+    assert_eq!(dave.end().1, 1000);
+    let mut erin = WebPeer::upgraded(server.address).named("erin");
+    erin.send_raw(&frame(FINAL | BINARY, b"nobody is to read thi"));
+    erin.into_inner().into_stream().shutdown(Shutdown::Write).unwrap();
     witness.skip_to("*** erin joined");
     witness.expect("*** erin left (connection lost)");
 }
@@ -133,8 +133,8 @@ fn an_end_is_told_from_a_cut() {
 fn browsers_may_speak_tls() {
     let certificate = Certificate::new();
     let server = Server::start(&format!("--web {}", certificate.options("required")));
-    let mut plain = WebPeer::connect(server.address);
-    assert_eq!(plain.rest(), (vec!["--- error: this room speaks TLS only".to_owned()], 1000));
+    let mut plain = WebPeer::upgraded(server.address);
+    assert_eq!(plain.end(), (vec!["--- error: this room speaks TLS only".to_owned()], 1000));
     let answer = get(server.address);
     assert!(answer.starts_with("HTTP/1.1 307 "), "{answer}");
     assert!(answer.contains(&format!("\r\nLocation: https://{}/\r\n", server.address)), "{answer}");
@@ -148,7 +148,7 @@ fn browsers_may_speak_tls() {
     let mut page = String::new();
     visitor.read_to_string(&mut page).expect("an end that is announced");
     assert!(page.starts_with("HTTP/1.1 200 OK\r\n") && page.ends_with("</html>\n"), "{page}");
-    let mut dave = WebPeer::over(connect(), server.address);
+    let mut dave = WebPeer::upgrade(connect(), server.address);
     dave.expect(WELCOME);
     dave.say("dave");
     dave.skip_to("*** dave joined");
@@ -162,7 +162,7 @@ fn browsers_may_speak_tls() {
     dave.expect("*** carol joined");
     dave.expect(&format!("carol: {long}"));
     dave.say("!exit");
-    assert_eq!(dave.rest(), (vec!["*** dave left".to_owned()], 1000));
+    assert_eq!(dave.end(), (vec!["*** dave left".to_owned()], 1000));
 }
 
 /// A server that is stopped tells browsers, too; and waits neither for half requests nor for handshakes.
@@ -170,7 +170,7 @@ fn browsers_may_speak_tls() {
 fn a_stop_is_announced() {
     let certificate = Certificate::new();
     let server = Server::start(&format!("--web --drain 1h {}", certificate.options("offered")));
-    let mut dave = WebPeer::join(server.address, "dave");
+    let mut dave = WebPeer::upgraded(server.address).named("dave");
     let halves: Vec<TcpStream> = [&b"GET / HT"[..], b"\x16\x03\x01\x02"]
         .map(|half| {
             let mut socket = TcpStream::connect(server.address).unwrap();
@@ -183,7 +183,7 @@ fn a_stop_is_announced() {
     let mut late = server.connect();
     late.expect(WELCOME);
     server.signal(Signal::SIGTERM);
-    let (lines, status) = dave.rest();
+    let (lines, status) = dave.end();
     assert_eq!((lines.last().map(String::as_str), status), (Some("*** the server is shutting down"), 1000));
     drop(dave);
     assert_eq!(late.rest(), [""; 0]);
@@ -319,9 +319,9 @@ fn faults_end_the_connection() {
     .into_iter()
     .enumerate()
     {
-        let mut dave = WebPeer::join(server.address, &format!("dave{number}"));
-        dave.send(&[frame(FINAL | BINARY, b"said\nand half a li"), bytes].concat());
-        let (lines, told) = dave.rest();
+        let mut dave = WebPeer::upgraded(server.address).named(&format!("dave{number}"));
+        dave.send_raw(&[frame(FINAL | BINARY, b"said\nand half a li"), bytes].concat());
+        let (lines, told) = dave.end();
         assert_eq!((told, lines.len()), (status, 0), "{number}: {lines:?}");
         witness.skip_to(&format!("dave{number}: said"));
         witness.expect(&format!("*** dave{number} left (connection lost)"));
@@ -333,19 +333,19 @@ fn faults_end_the_connection() {
 fn nothing_follows_a_close() {
     let server = Server::start("--web --rate 50 --burst 20");
     let mut witness = server.join("witness");
-    let mut dave = WebPeer::join(server.address, "dave");
-    dave.send(&[frame(FINAL | BINARY, numbered(80, "").as_bytes()), frame(FINAL | 3, b"")].concat());
+    let mut dave = WebPeer::upgraded(server.address).named("dave");
+    dave.send_raw(&[frame(FINAL | BINARY, numbered(80, "").as_bytes()), frame(FINAL | 3, b"")].concat());
     witness.expect("*** dave joined");
     for number in 0..80 {
         witness.expect(&format!("dave: {number}"));
     }
     witness.expect("*** dave left (connection lost)");
-    let (lines, status) = dave.rest();
+    let (lines, status) = dave.end();
     assert_eq!(status, 1002);
     // The last of them came too late to be sent.
     let count = lines.iter().filter(|line| line.starts_with("dave: ")).count();
     assert!(count > 70, "{lines:?}");
-    assert!(dave.next_frame().is_err(), "something follows");
+    assert!(dave.inner().next_frame().is_err(), "something follows");
 }
 
 /// A flood of pings takes neither memory nor anybody's time, whether its answers are read or not; an honest number of them
@@ -354,21 +354,21 @@ fn nothing_follows_a_close() {
 fn floods_of_pings_end() {
     let server = Server::start("--web");
     let mut witness = server.join("witness");
-    let mut honest = WebPeer::join(server.address, "honest");
-    honest.send(&frame(FINAL | PING, b"?").repeat(900));
+    let mut honest = WebPeer::upgraded(server.address).named("honest");
+    honest.send_raw(&frame(FINAL | PING, b"?").repeat(900));
     honest.say("done");
     honest.skip_to("honest: done");
     retry(|| {
         honest.say("more");
         honest.skip_to("honest: more");
-        honest.controls.last().cloned()
+        honest.inner().controls.last().cloned()
     });
     for (name, flood) in [("ping", frame(FINAL | PING, &[b'?'; 125])), ("empty", frame(FINAL | BINARY, b""))] {
-        let mut dave = WebPeer::join(server.address, name);
+        let mut dave = WebPeer::upgraded(server.address).named(name);
         // It does not read; at some point it cannot write any more.
         let mut socket = {
-            dave.send(&flood.repeat(2000));
-            dave.into_inner()
+            dave.send_raw(&flood.repeat(2000));
+            dave.into_inner().into_stream()
         };
         while socket.write_all(&flood.repeat(100)).is_ok() {}
         witness.skip_to(&format!("*** {name} left (connection lost)"));
@@ -381,7 +381,7 @@ fn slow_readers_get_whole_frames() {
     let server = Server::start("--web --rate 0 --scrollback 1MiB --stall-timeout 20s");
     let mut talker = server.join("talker");
     let socket = Peer::connect_narrow(server.address).stream().try_clone().unwrap();
-    let mut slow = WebPeer::over(socket, server.address);
+    let mut slow = WebPeer::upgrade(socket, server.address);
     slow.expect(WELCOME);
     slow.say("slow");
     slow.skip_to("*** slow joined");
@@ -391,7 +391,7 @@ fn slow_readers_get_whole_frames() {
     let flood = format!("{line}\n").repeat(1000);
     let sending = thread::spawn(move || stream.write_all(flood.as_bytes()));
     talker.skip_to("*** slow left (read too slowly)");
-    let (lines, status) = slow.rest();
+    let (lines, status) = slow.end();
     assert_eq!((lines.last().map(String::as_str), status), (Some("--- error: you read too slowly"), 1000));
     assert!(lines[..lines.len() - 1].iter().all(|heard| *heard == format!("talker: {line}")));
     drop(talker);

@@ -13,9 +13,9 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// The first line that every connection is sent.
 pub const WELCOME: &str = "--- welcome to gotcp: your first line is your name";
 
-/// One connection to a server.
-pub struct Peer {
-    input: BufReader<TcpStream>,
+/// One connection to a server: over TCP as it is, or over a stream that makes something else of it.
+pub struct Peer<S = TcpStream> {
+    input: BufReader<S>,
 }
 
 impl Peer {
@@ -45,7 +45,7 @@ impl Peer {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
-        Peer { input: BufReader::new(stream) }
+        Peer::speaking(stream)
     }
 
     /// Connects, says its name, and reads on to the line that tells everyone.
@@ -53,8 +53,47 @@ impl Peer {
         Peer::connect(address).named(name)
     }
 
+    /// Reads to the end, or to a reset; returns the bytes and whether the end was in order.
+    pub fn drain(&mut self) -> (Vec<u8>, bool) {
+        let mut bytes = Vec::new();
+        let outcome = self.input.read_to_end(&mut bytes);
+        assert!(
+            !matches!(&outcome, Err(error) if error.kind() == io::ErrorKind::WouldBlock),
+            "the connection stayed open after {} bytes",
+            bytes.len()
+        );
+        (bytes, outcome.is_ok())
+    }
+
+    /// Sends no more; what the server owes can still be read.
+    pub fn half_close(&mut self) {
+        self.stream().shutdown(Shutdown::Write).unwrap();
+    }
+
+    /// Breaks the connection: the server sees a reset.
+    pub fn reset(self) {
+        SockRef::from(self.input.get_ref()).set_linger(Some(Duration::ZERO)).unwrap();
+    }
+
+    /// The socket, to write to, or to set options of.
+    pub fn stream(&self) -> &TcpStream {
+        self.input.get_ref()
+    }
+
+    /// This end's address.
+    pub fn address(&self) -> SocketAddr {
+        self.stream().local_addr().unwrap()
+    }
+}
+
+impl<S: Read + Write> Peer<S> {
+    /// Takes a stream over.
+    pub fn speaking(stream: S) -> Peer<S> {
+        Peer { input: BufReader::new(stream) }
+    }
+
     /// Says its name, and reads on to the line that tells everyone.
-    pub fn named(mut self, name: &str) -> Peer {
+    pub fn named(mut self, name: &str) -> Peer<S> {
         self.say(name);
         self.skip_to(&format!("*** {name} joined"));
         self
@@ -67,7 +106,7 @@ impl Peer {
 
     /// Sends bytes as they are.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        self.stream().write_all(bytes.as_ref()).expect("the server reads");
+        self.input.get_mut().write_all(bytes.as_ref()).expect("the server reads");
     }
 
     /// The next line without its LF; `None` at the end.
@@ -143,41 +182,19 @@ impl Peer {
         }
     }
 
-    /// Reads to the end, or to a reset; returns the bytes and whether the end was in order.
-    pub fn drain(&mut self) -> (Vec<u8>, bool) {
-        let mut bytes = Vec::new();
-        let outcome = self.input.read_to_end(&mut bytes);
-        assert!(
-            !matches!(&outcome, Err(error) if error.kind() == io::ErrorKind::WouldBlock),
-            "the connection stayed open after {} bytes",
-            bytes.len()
-        );
-        (bytes, outcome.is_ok())
-    }
-
-    /// Sends no more; what the server owes can still be read.
-    pub fn half_close(&mut self) {
-        self.stream().shutdown(Shutdown::Write).unwrap();
-    }
-
-    /// Breaks the connection: the server sees a reset.
-    pub fn reset(self) {
-        SockRef::from(self.input.get_ref()).set_linger(Some(Duration::ZERO)).unwrap();
-    }
-
-    /// The socket, to write to, or to set options of.
-    pub fn stream(&self) -> &TcpStream {
-        self.input.get_ref()
-    }
-
     /// The socket and what was read ahead, to read large amounts from.
-    pub fn reader(&mut self) -> &mut BufReader<TcpStream> {
+    pub fn reader(&mut self) -> &mut BufReader<S> {
         &mut self.input
     }
 
-    /// This end's address.
-    pub fn address(&self) -> SocketAddr {
-        self.stream().local_addr().unwrap()
+    /// The stream, to do something else with it.
+    pub fn inner(&mut self) -> &mut S {
+        self.input.get_mut()
+    }
+
+    /// The stream alone. What was read ahead is lost.
+    pub fn into_inner(self) -> S {
+        self.input.into_inner()
     }
 }
 

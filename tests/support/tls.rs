@@ -1,7 +1,6 @@
 //! Keys and certificates, and peers that speak TLS.
 
 use std::fs;
-use std::io::{self, BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,7 +15,7 @@ use rustls::{
 };
 use tempfile::TempDir;
 
-use super::peer::PATIENCE;
+use super::peer::{PATIENCE, Peer};
 
 /// A certificate for `localhost` and 127.0.0.1, and its key, in files that go when the test does.
 pub struct Certificate {
@@ -64,58 +63,22 @@ impl Certificate {
     pub fn connect(&self, address: SocketAddr) -> TlsPeer {
         let socket = TcpStream::connect(address).expect("the server accepts");
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        TlsPeer { input: BufReader::new(StreamOwned::new(self.client(), socket)) }
+        Peer::speaking(StreamOwned::new(self.client(), socket))
     }
 
     /// Connects, says a name, and reads on to the line that tells everyone.
     pub fn join(&self, address: SocketAddr, name: &str) -> TlsPeer {
-        let mut peer = self.connect(address);
-        peer.say(name);
-        peer.skip_to(&format!("*** {name} joined"));
-        peer
+        self.connect(address).named(name)
     }
 }
 
 /// A client that speaks TLS.
-pub struct TlsPeer {
-    input: BufReader<StreamOwned<ClientConnection, TcpStream>>,
-}
+pub type TlsPeer = Peer<StreamOwned<ClientConnection, TcpStream>>;
 
 impl TlsPeer {
-    pub fn say(&mut self, line: &str) {
-        self.tls().write_all(format!("{line}\n").as_bytes()).expect("the server reads");
-    }
-
-    /// The next line; `None` at an end that the server has announced.
-    pub fn try_line(&mut self) -> io::Result<Option<String>> {
-        let mut line = String::new();
-        let count = self.input.read_line(&mut line)?;
-        Ok((count > 0).then(|| line.strip_suffix('\n').expect("no line is torn").to_owned()))
-    }
-
-    #[track_caller]
-    pub fn line(&mut self) -> String {
-        self.try_line().expect("a line comes").expect("the server has closed")
-    }
-
-    #[track_caller]
-    pub fn expect(&mut self, line: &str) {
-        assert_eq!(self.line(), line);
-    }
-
-    #[track_caller]
-    pub fn skip_to(&mut self, line: &str) {
-        while self.line() != line {}
-    }
-
-    #[track_caller]
-    pub fn expect_end(&mut self) {
-        assert_eq!(self.try_line().expect("an end that is announced"), None);
-    }
-
     /// The socket alone, and what makes a record of a certain kind of some bytes. Nothing is read any more.
     pub fn unwrap_records(self) -> (TcpStream, impl FnMut(ContentType, &[u8]) -> Vec<u8>) {
-        let StreamOwned { conn, sock } = self.input.into_inner();
+        let StreamOwned { conn, sock } = self.into_inner();
         let Some(SupportedCipherSuite::Tls13(suite)) = conn.negotiated_cipher_suite() else { panic!("TLS 1.3") };
         let (mut sequence, secrets) = conn.dangerous_extract_secrets().expect("it is allowed").tx;
         let (ConnectionTrafficSecrets::Aes128Gcm { key, iv }
@@ -132,9 +95,5 @@ impl TlsPeer {
             encrypter.encrypt(message, sequence - 1).unwrap().encode()
         };
         (sock, encrypt)
-    }
-
-    pub fn tls(&mut self) -> &mut StreamOwned<ClientConnection, TcpStream> {
-        self.input.get_mut()
     }
 }

@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
-use super::peer::PATIENCE;
+use super::peer::{PATIENCE, Peer};
 
 /// The bits of a frame's first byte.
 pub const FINAL: u8 = 0x80;
@@ -14,14 +14,17 @@ pub const CLOSE: u8 = 8;
 pub const PING: u8 = 9;
 pub const PONG: u8 = 10;
 
-/// A stream on which WebSocket is spoken: plain, or in TLS.
-pub struct WebPeer<S = TcpStream> {
+/// What is written becomes messages, and what is read has been in some. The end of it is a close.
+pub struct WebSocket<S> {
     stream: BufReader<S>,
-    /// What has come in data frames and was not looked at.
+    /// What has come in a data frame and was not read.
     text: Vec<u8>,
     /// The control frames that have come between them.
     pub controls: Vec<(u8, Vec<u8>)>,
 }
+
+/// A client that speaks WebSocket.
+pub type WebPeer<S = TcpStream> = Peer<WebSocket<S>>;
 
 /// The request that a page of the server itself makes.
 pub fn upgrade(host: &str) -> String {
@@ -54,27 +57,18 @@ pub fn frame(first: u8, text: &[u8]) -> Vec<u8> {
 impl WebPeer {
     /// Connects, and is upgraded.
     #[track_caller]
-    pub fn connect(address: SocketAddr) -> WebPeer {
+    pub fn upgraded(address: SocketAddr) -> WebPeer {
         let socket = TcpStream::connect(address).expect("the server accepts");
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         socket.set_nodelay(true).unwrap();
-        WebPeer::over(socket, address)
-    }
-
-    /// Connects, says a name, and reads on to the line that tells everyone.
-    #[track_caller]
-    pub fn join(address: SocketAddr, name: &str) -> WebPeer {
-        let mut peer = WebPeer::connect(address);
-        peer.say(name);
-        peer.skip_to(&format!("*** {name} joined"));
-        peer
+        WebPeer::upgrade(socket, address)
     }
 }
 
 impl<S: Read + Write> WebPeer<S> {
     /// Is upgraded on a connection.
     #[track_caller]
-    pub fn over(mut stream: S, host: SocketAddr) -> WebPeer<S> {
+    pub fn upgrade(mut stream: S, host: SocketAddr) -> WebPeer<S> {
         stream.write_all(upgrade(&host.to_string()).as_bytes()).expect("the server reads");
         let mut stream = BufReader::new(stream);
         let mut head = String::new();
@@ -83,19 +77,24 @@ impl<S: Read + Write> WebPeer<S> {
         }
         assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
         assert!(head.contains("\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"), "{head}");
-        WebPeer { stream, text: Vec::new(), controls: Vec::new() }
+        Peer::speaking(WebSocket { stream, text: Vec::new(), controls: Vec::new() })
     }
 
     /// Sends bytes as they are.
-    pub fn send(&mut self, bytes: &[u8]) {
-        self.stream.get_mut().write_all(bytes).expect("the server reads");
+    pub fn send_raw(&mut self, bytes: &[u8]) {
+        self.inner().stream.get_mut().write_all(bytes).expect("the server reads");
     }
 
-    /// Sends a line as one message.
-    pub fn say(&mut self, line: &str) {
-        self.send(&frame(FINAL | BINARY, format!("{line}\n").as_bytes()));
+    /// Reads on to the end, which the server has to announce; returns the lines before it, and the status.
+    #[track_caller]
+    pub fn end(&mut self) -> (Vec<String>, u16) {
+        let lines = self.rest();
+        let (_, body) = self.inner().controls.last().expect("it was announced");
+        (lines, u16::from_be_bytes([body[0], body[1]]))
     }
+}
 
+impl<S: Read> WebSocket<S> {
     /// The next frame: what it is, and what it holds.
     pub fn next_frame(&mut self) -> io::Result<(u8, Vec<u8>)> {
         let mut head = [0; 2];
@@ -114,71 +113,39 @@ impl<S: Read + Write> WebPeer<S> {
         Ok((head[0] & 0x0f, text))
     }
 
-    /// The next line without its LF; `None` once the server has closed the WebSocket.
-    pub fn try_line(&mut self) -> io::Result<Option<String>> {
-        loop {
-            if let Some(end) = self.text.iter().position(|byte| *byte == b'\n') {
-                let line = self.text.drain(..=end).take(end).collect();
-                return Ok(Some(String::from_utf8(line).expect("the server sends UTF-8")));
-            }
-            match self.next_frame()? {
-                (BINARY, text) => self.text.extend(text),
-                (CLOSE, body) => {
-                    self.controls.push((CLOSE, body));
-                    assert!(self.text.is_empty(), "the last line is torn");
-                    return Ok(None);
-                }
-                control => self.controls.push(control),
-            }
-        }
-    }
-
-    /// The next line.
-    #[track_caller]
-    pub fn line(&mut self) -> String {
-        self.try_line().expect("a line comes").expect("the server has closed")
-    }
-
-    /// Reads the next line, which has to be this one.
-    #[track_caller]
-    pub fn expect(&mut self, line: &str) {
-        assert_eq!(self.line(), line);
-    }
-
-    /// Reads on to this line.
-    #[track_caller]
-    pub fn skip_to(&mut self, line: &str) {
-        while self.line() != line {}
-    }
-
-    /// Reads on to a line that starts like this; returns it.
-    #[track_caller]
-    pub fn skip_to_start(&mut self, start: &str) -> String {
-        loop {
-            let line = self.line();
-            if line.starts_with(start) {
-                return line;
-            }
-        }
-    }
-
-    /// Reads on to the end, which the server has to announce; returns the lines before it, and the status.
-    #[track_caller]
-    pub fn rest(&mut self) -> (Vec<String>, u16) {
-        let mut lines = Vec::new();
-        loop {
-            match self.try_line() {
-                Ok(Some(line)) => lines.push(line),
-                Ok(None) => break,
-                Err(error) => panic!("{error} instead of the end, after {lines:?}"),
-            }
-        }
-        let (_, body) = self.controls.last().expect("it was announced");
-        (lines, u16::from_be_bytes([body[0], body[1]]))
-    }
-
-    /// What is below.
-    pub fn into_inner(self) -> S {
+    /// What is below. What was read ahead is lost.
+    pub fn into_stream(self) -> S {
         self.stream.into_inner()
+    }
+}
+
+impl<S: Read> Read for WebSocket<S> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.text.is_empty() {
+            match self.next_frame()? {
+                (BINARY, text) => self.text = text,
+                control => {
+                    let is_end = control.0 == CLOSE;
+                    self.controls.push(control);
+                    if is_end {
+                        return Ok(0);
+                    }
+                }
+            }
+        }
+        let count = buffer.len().min(self.text.len());
+        buffer.iter_mut().zip(self.text.drain(..count)).for_each(|(to, from)| *to = from);
+        Ok(count)
+    }
+}
+
+impl<S: Write> Write for WebSocket<S> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.get_mut().write_all(&frame(FINAL | BINARY, bytes))?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
