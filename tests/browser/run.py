@@ -1,4 +1,4 @@
-"""The page in a real browser, with the built server: `tests/browser/run.py PROGRAM [--picture FILE]`.
+"""The page in a real browser, with the built server: `tests/browser/run.py PROGRAM [--only TEST] [--picture FILE]`.
 
 It needs Playwright (from PyPI) and Debian's chromium; `.ci/web` gets both. Each test has a server and a browser window of its
 own, and says what it has seen. With --picture it also takes the picture that README shows.
@@ -8,6 +8,7 @@ import argparse
 import atexit
 import contextlib
 import http.server
+import json
 import os
 import signal
 import socket
@@ -116,6 +117,9 @@ class Window:
         """What is shown, without the times."""
         return self.page.eval_on_selector_all("#log .line > span", "nodes => nodes.map(node => node.textContent)")
 
+    def phase(self):
+        return self.page.evaluate("phase")
+
     def pending(self):
         return self.page.locator("#pending .line").count()
 
@@ -151,9 +155,14 @@ def two_pages_and_nc_talk(browser, program):
     carol.page.fill("#text", "well, BO")
     carol.page.keyboard.press("Tab")
     assert carol.page.input_value("#text") == "well, bob "
-    carol.page.fill("#text", "")
+    carol.page.fill("#text", "hello")
     carol.page.click("#who")
     expect(carol.page.locator("#people li")).to_have_text(["bob", "carol", "dave"])
+    # A name that is tapped is who a whisper is for; another one instead of it.
+    for name in ("bob", "dave"):
+        carol.page.locator("#people li").get_by_text(name).click()
+        assert carol.page.input_value("#text") == f"/msg {name} hello"
+    carol.page.fill("#text", "")
     # Names can be changed, and are kept.
     carol.say("/nick caro")
     carol.has_status("caro")
@@ -225,6 +234,7 @@ def a_second_window_takes_over(browser, program):
     assert first.page.input_value("#text") == "from the first"
     first.page.get_by_text("Go on here").click()
     first.has_status("carol")
+    assert first.page.input_value("#text") == "from the first"
     first.shows("carol: from the second")
     expect(second.locator("#status")).to_have_text("you go on in another window")
     # A line that waits in one of them is said once, whichever of them comes back first.
@@ -242,6 +252,68 @@ def a_second_window_takes_over(browser, program):
     first.shows("bob: the end")
     assert first.lines().count("carol: only once") == 1
     first.troubles = [trouble for trouble in first.troubles if "WebSocket connection" not in trouble]
+    first.close()
+    server.end()
+
+
+def a_window_that_is_over_stays_so(browser, program):
+    server = Server(program)
+    # One that asks for a name, too: what it offers can be reached.
+    first = Window(browser, server)
+    expect(first.page.locator("#name")).to_be_visible()
+    second = first.context.new_page()
+    second.goto(server.address)
+    first.has_status("you go on in another window")
+    expect(first.page.locator("#door")).to_be_hidden()
+    second.fill("#name", "carol")
+    second.keyboard.press("Enter")
+    expect(second.locator("#status")).to_have_text("carol")
+    first.page.get_by_text("Go on here").click()
+    first.has_status("carol")
+    # It was about to come back when another one took over, said what waited, and left.
+    server.end(signal.SIGKILL)
+    first.say("only once")
+    retry(lambda: check(first.page.evaluate("retry.delay") >= 2000, "it tries often"))
+    server.start()
+    bob = Peer(server, "bob")
+    second.reload()
+    expect(second.locator("#status")).to_have_text("carol")
+    expect(second.locator("#log")).to_contain_text("carol: only once")
+    second.fill("#text", "/exit")
+    second.keyboard.press("Enter")
+    bob.read_to("*** carol left")
+    first.page.wait_for_timeout(first.page.evaluate("retry.at - Date.now()") + 1000 if first.phase() == "waiting" else 3000)
+    bob.say("the end")
+    assert bob.read_to("bob: the end") == []
+    first.troubles = [trouble for trouble in first.troubles if "WebSocket connection" not in trouble]
+    first.close()
+    server.end()
+
+
+def a_line_outlives_a_window(browser, program):
+    server = Server(program)
+    first = Window(browser, server).join("carol")
+    first.is_heard()
+    server.process.send_signal(signal.SIGSTOP)
+    first.say("x")
+    # What the page asks by itself counts, so whoever goes on has to know of it.
+    retry(lambda: check(first.page.evaluate("session.unheard.some(({ ours }) => ours)"), "it has not asked"))
+    stored = first.page.evaluate("JSON.parse(localStorage['gotcp.session']).unheard.length")
+    assert stored == first.page.evaluate("session.unheard.length")
+    second = first.context.new_page()
+    server.process.send_signal(signal.SIGCONT)
+    second.goto(server.address)
+    expect(second.locator("#status")).to_have_text("carol")
+    second.fill("#text", "y")
+    second.keyboard.press("Enter")
+    expect(second.locator("#log")).to_contain_text("carol: y")
+    assert second.locator("#log").get_by_text("carol: x").count() == 1
+    second.close()
+    # What is kept may be anything; then the page begins anew.
+    for value in ("{}", '"x"', "5", "[]", '{"owner":"z"}', '{"unheard":null}', "nonsense"):
+        first.page.evaluate("value => { onpagehide = () => localStorage['gotcp.session'] = value }", value)
+        first.page.reload()
+        expect(first.page.locator("#status")).not_to_have_text("connecting")
     first.close()
     server.end()
 
@@ -474,8 +546,9 @@ def pages_from_elsewhere_get_nowhere(browser, program):
     for target in (f"127.0.0.1:{server.port}", f"{EVIL}:{server.port}"):
         page.goto(f"http://{EVIL}:{port}/?target={target}")
         page.wait_for_function("document.title.split(',').length === 3", timeout=PATIENCE * 1000)
-        outcome = page.title()
-        assert '"upgrade":"refused"' in outcome and '"read":"failed"' in outcome, outcome
+        outcome = json.loads(page.title())
+        # What is no HTTP in answer to a post is a failure to the browser.
+        assert outcome == {"post": "failed", "read": "failed", "upgrade": "refused"}, outcome
     page.goto(f"http://{EVIL}:{server.port}/")
     assert f"--web-host {EVIL}" in page.text_content("body")
     page.close()
@@ -579,7 +652,6 @@ def everybody_can_use_it(browser, program):
 
 
 def inspect(axe, page):
-    # What axe is given runs in the page, so the page's own rules have to let it.
     violations = axe.run(page)["violations"]
     found = [(one["id"], node["html"], node["failureSummary"]) for one in violations for node in one["nodes"]]
     assert not found, found
@@ -611,6 +683,8 @@ TESTS = [
     two_pages_and_nc_talk,
     a_kill_loses_nothing,
     a_second_window_takes_over,
+    a_window_that_is_over_stays_so,
+    a_line_outlives_a_window,
     leaving_is_told_from_a_break,
     who_was_forgotten_joins_anew,
     it_speaks_tls,
@@ -628,7 +702,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("program")
     parser.add_argument("--picture", metavar="FILE")
-    parser.add_argument("--only", metavar="TEST")
+    parser.add_argument("--only", metavar="TEST", choices=[test.__name__ for test in TESTS])
     options = parser.parse_args()
     program = os.path.abspath(options.program)
     with sync_playwright() as playwright:

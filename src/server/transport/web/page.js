@@ -16,6 +16,20 @@ const kept = {
   },
 };
 
+// What was being typed when somebody had this page loaded anew.
+const draft = {
+  keep(text) {
+    try { sessionStorage.setItem("gotcp.draft", text); } catch { }
+  },
+  take() {
+    try {
+      const text = sessionStorage.getItem("gotcp.draft");
+      sessionStorage.removeItem("gotcp.draft");
+      return text ?? "";
+    } catch { return ""; }
+  },
+};
+
 // How many lines are shown again by a page that is loaded anew.
 const SHOWN_AGAIN = 500;
 
@@ -31,7 +45,8 @@ let shownTo = 0;
 
 function recall() {
   const before = kept.get("session");
-  if (before) {
+  // Whatever else is there is not from this page.
+  if (Array.isArray(before?.unheard) && [before.read, before.from, before.heard].every(Number.isFinite)) {
     const { token, read, from, heard, unheard } = before;
     shownTo = read;
     session = { token, read: from, starts: [], heard, unheard };
@@ -46,6 +61,7 @@ function keep(isOpening = false) {
   // A word that makes an operator is kept nowhere: in its place a blank line is said again.
   const lines = unheard.map(({ text, ours, sent }) => ({ text: isSecret(text) ? "" : text, ours, sent }));
   kept.set("session", { owner: me, token, read: Math.max(read, shownTo), from: starts[0] ?? read, heard, unheard: lines });
+  if (token) kept.set("name", name);
 }
 
 const isCommand = (text, ...words) => new RegExp(`^[!/](?:${words.join("|")})(?:\\s|$)`, "i").test(text);
@@ -68,6 +84,8 @@ let socket = null;
 let retry = { timer: 0, delay: 500, at: 0 };
 let password = null;
 let isWelcome = false;
+// Why the server has not let us in.
+let refusal = null;
 // Whether the room has read that we left.
 let hasLeft = false;
 // When the server has called us by our name, if it has not told us yet how to come back.
@@ -298,10 +316,16 @@ function takePrivate(line) {
     forget();
     show("error", [line.slice(7)]);
     stop(line.slice(7), "Try again");
+  } else if (/^error: (?:the server is full|too many connections)/.test(line)) {
+    // It says so each time.
+    if (refusal !== line) show("error", [line.slice(7)]);
+    refusal = line;
   } else if (phase === "naming" && line.startsWith("error: ")) {
-    if (/^error: (the server is full|too many connections)/.test(line)) return show("error", [line.slice(7)]);
     // It is our own, of a connection that broke before we could be told how to come back: it will be free soon.
-    if (/^error: the name /.test(line) && Date.now() - namedAt < 60000) return lost();
+    if (/^error: the name /.test(line) && Date.now() - namedAt < 60000) {
+      retry.delay = 1000;
+      return lost();
+    }
     ask(line.slice(7));
   } else if ((found = /^the last (?:(\d+) lines|line) before you came:$/.exec(line))) {
     past = { count: +(found[1] ?? 1), heading: line, lines: [] };
@@ -354,6 +378,7 @@ function takeAside(line) {
 // The room is ours to talk in: what has waited is said, and what is shown is brought up to date.
 function comeIn() {
   retry.delay = 500;
+  refusal = null;
   shownTo = 0;
   go("in");
   // What the page itself has asked it asks anew.
@@ -579,7 +604,7 @@ function drawPeople() {
     const button = make("button", "", named(one));
     button.type = "button";
     button.title = "Whisper";
-    button.onclick = () => insert(`/msg ${one} `, true);
+    button.onclick = () => whisperTo(one);
     return make("li", "", button);
   }));
 }
@@ -631,9 +656,13 @@ function stop(why, offer) {
   const button = make("button", "", offer);
   button.type = "button";
   // A page that is loaded anew has whatever another window has done meanwhile.
-  button.onclick = () => location.reload();
+  button.onclick = () => {
+    draft.keep($("text").value);
+    location.reload();
+  };
   $("talk").before(button);
-  button.focus();
+  // Not under the hands of somebody who is typing.
+  if (document.activeElement !== $("text")) button.focus();
 }
 
 // ---- What is typed ----
@@ -642,7 +671,8 @@ const COMMANDS = [/*commands*/];
 
 const typed = [];
 let typedAt = 0;
-let draft = "";
+// What stood in the box before something older was fetched.
+let unfinished = "";
 
 $("talk").addEventListener("submit", (event) => {
   event.preventDefault();
@@ -675,14 +705,14 @@ $("text").addEventListener("keydown", (event) => {
     const at = typedAt + (key === "ArrowUp" ? -1 : 1);
     if (at < 0 || at > typed.length) return;
     event.preventDefault();
-    if (typedAt === typed.length) draft = $("text").value;
+    if (typedAt === typed.length) unfinished = $("text").value;
     typedAt = at;
-    $("text").value = typed[at] ?? draft;
+    $("text").value = typed[at] ?? unfinished;
   }
   if (key !== "Tab") offered = null;
 });
 
-$("text").addEventListener("input", () => { offered = null; });
+for (const event of ["input", "pointerdown"]) $("text").addEventListener(event, () => { offered = null; });
 
 // What the last Tab has put in, so that another one puts in what comes next.
 let offered = null;
@@ -713,9 +743,11 @@ function complete() {
   return true;
 }
 
-function insert(text, isAtStart) {
+// Makes a whisper to somebody of what stands in the box.
+function whisperTo(one) {
   const box = $("text");
-  box.setRangeText(text, isAtStart ? 0 : box.selectionStart, isAtStart ? 0 : box.selectionEnd, "end");
+  box.value = `/msg ${one} ${box.value.replace(/^\/msg \S+ /, "")}`;
+  offered = null;
   box.focus();
 }
 
@@ -756,5 +788,6 @@ function keepSoon() {
   keeping ||= setTimeout(() => { keeping = 0; keep(); }, 1000);
 }
 
+$("text").value = draft.take();
 recall();
 connect();
