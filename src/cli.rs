@@ -150,7 +150,7 @@ pub struct ServerArgs {
     #[arg(long)]
     pub web: bool,
 
-    /// Names by which browsers may call the server, apart from its addresses and localhost
+    /// Names by which browsers may call the server, apart from addresses and localhost
     #[arg(long, value_name = "NAME[,NAME…]", value_delimiter = ',', requires = "web", value_parser = host_name)]
     pub web_host: Vec<String>,
 

@@ -87,7 +87,7 @@ pub enum Link {
     Plain,
     /// Encrypted.
     Tls,
-    /// Not at all: what the peer wanted was something else, and the transport has answered it.
+    /// There is no conversation: the transport has answered the peer itself.
     Answered,
 }
 

@@ -9,8 +9,8 @@
 //!                  nothing     or nothing
 //! ```
 //!
-//! Who expects to be greeted says nothing, and who speaks anything else says so at once. So a server on which not
-//! everything is plain greets those who say nothing a moment late.
+//! A plain client waits to be greeted; one that speaks TLS or HTTP speaks first. So a server that takes either waits a
+//! moment before it greets.
 
 mod held;
 pub mod plain;
@@ -77,14 +77,15 @@ pub trait Socket {
     /// connection.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
 
-    /// Writes bytes, in at most [`MAX_SLICES`]; returns how many the socket took. Layers give the socket below them more.
+    /// Writes bytes; returns how many the socket took. A connection gives a layer at most [`MAX_SLICES`], and a layer may
+    /// give the one below it more.
     ///
     /// # Errors
     /// `WouldBlock` if it takes none now; any other error ends the connection.
     fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
 
-    /// Returns whether the network has taken everything that was written. If not, the socket becomes writable once it
-    /// has.
+    /// Says that nothing more comes, where a layer has words for that; nothing may be written afterwards. Returns whether the
+    /// network has taken everything that was written. If not, the socket becomes writable once it has.
     ///
     /// # Errors
     /// Where there is no peer any more.

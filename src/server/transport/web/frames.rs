@@ -141,8 +141,8 @@ impl Decoder {
 }
 
 impl Header {
-    /// Takes the next byte; returns the frame once its header is whole. That is seen again from the first byte on each time:
-    /// what is wrong is seen as early as possible, and there are 14 bytes at most.
+    /// Takes the next byte; returns the frame once its header is whole. The header is parsed again from its first byte on
+    /// every call: so what is wrong is seen as early as possible, and there are 14 bytes at most.
     fn push(&mut self, byte: u8) -> Result<Option<Frame>, Fault> {
         self.bytes[self.length] = byte;
         self.length += 1;

@@ -36,7 +36,7 @@ static PAGE: LazyLock<String> =
 /// Which requests a server answers.
 #[derive(Clone, Debug)]
 pub struct Policy {
-    /// The names by which it may be called, apart from its addresses and `localhost`.
+    /// The names by which it may be called, apart from any address and `localhost`.
     pub hosts: Vec<String>,
     /// Whether it speaks with nobody in plain text.
     pub is_tls_required: bool,

@@ -8,8 +8,8 @@
 //! ```
 //!
 //! A WebSocket carries the same stream of bytes as a plain connection, both ways; the borders of its messages mean nothing.
-//! So positions are what they are everywhere, and what is said goes out as it does to everybody: slices of the scrollback
-//! in one write, behind a header.
+//! So positions are what they are everywhere, and what is said goes out as it does to everybody, in one write: if it is
+//! much, slices of the scrollback behind headers.
 
 pub mod frames;
 pub mod http;
@@ -24,8 +24,8 @@ use crate::lobby::client::Link;
 use frames::{Control, Decoder, Fault, Opcode};
 use http::{MAX_REQUEST, Policy, Request};
 
-/// The most text in one frame. With its header it fits into one record of TLS. Of the last frame of a write, the rest is
-/// kept if the socket does not take all of it.
+/// The most text in one frame: with its header it fits into one record of TLS. So much may have to be kept, too, of a frame
+/// that the socket takes only a part of.
 const MAX_TEXT: usize = (1 << 14) - 4;
 /// Up to so many bytes of text are copied behind their header: the kernel takes one piece for less than two.
 const SMALL: usize = 4096;
@@ -35,7 +35,7 @@ const MAX_FRAMES: usize = 32;
 const MAX_PARTS: usize = 2 * MAX_FRAMES + MAX_SLICES;
 /// The status of an end in order (RFC 6455, 7.4.1).
 const NORMAL: u16 = 1000;
-/// How many frames may say nothing between two pings of ours.
+/// How many frames may say nothing in the time between two pings of ours.
 const MAX_EMPTY: u32 = 1000;
 
 /// A socket that speaks WebSocket, if the peer does.
@@ -74,7 +74,7 @@ struct Session {
     outgoing: Unsent,
     /// The answer to the latest ping, if it is not on its way.
     pong: Option<Vec<u8>>,
-    /// How many frames have said nothing since our last ping.
+    /// How many frames have said nothing since our last ping was due.
     empty: u32,
     /// How the peer has broken the rules, if it has: then nothing of it is looked at any more.
     fault: Option<Fault>,
