@@ -7,7 +7,6 @@ use super::limits::{MAX_TURNED_AWAY, PLACE_SHARE};
 use super::rate_limit::{Buckets, Rate};
 use crate::protocol::notice::Error;
 use crate::room::place::Place;
-use crate::room::roster::Roster;
 
 /// How many may come.
 #[derive(Clone, Copy, Debug)]
@@ -70,11 +69,11 @@ impl Access {
         }
     }
 
-    /// Why nobody may join from a place; `None` if they may. Those who are away count, too: the room still has them,
-    /// and they may come back at any moment.
+    /// Why nobody may join from a place, if there are so many in the room, and so many of them from there; `None` if they
+    /// may. Those who are away count, too: the room still has them, and they may come back at any moment.
     #[must_use]
-    pub fn refuses_to_join(&self, place: Place, roster: &Roster) -> Option<Error<'static>> {
-        self.refusal(place, roster.online(), roster.present_from(place))
+    pub fn refuses_to_join(&self, place: Place, in_all: usize, from_there: usize) -> Option<Error<'static>> {
+        self.refusal(place, in_all, from_there)
     }
 
     /// A connection has come in.

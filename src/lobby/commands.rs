@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::client::State;
+use super::letters::Letter;
 use super::limits::{MAX_PRIVATE, MAX_PRIVATE_TOTAL, MAX_WHISPERS_TOTAL};
 use super::proposals::Purpose;
 use super::questions::{DEFAULT_HISTORY, MAX_HISTORY};
@@ -13,16 +14,16 @@ use crate::protocol::name::{BadName, MAX_BYTES, Name};
 use crate::protocol::notice::{self, Error, Private};
 use crate::protocol::text::sanitise;
 use crate::room::entry::{Act, Farewell, Outcome};
-use crate::room::roster::{Found, Seat};
+use crate::room::roster::{Found, PersonKey, Presence, Seat};
 use crate::room::session::SessionToken;
 
 /// A whisper on its way.
 #[derive(Debug)]
 pub(super) struct Whisper {
-    from: Name,
-    to: Name,
-    reader: Seat,
-    text: Box<str>,
+    pub from: Name,
+    pub to: Name,
+    pub reader: Seat,
+    pub text: Box<str>,
 }
 
 /// The longest line of names, in bytes, unless one name is longer.
@@ -82,12 +83,15 @@ impl Lobby {
         };
         let name = |lobby: &Lobby, person| lobby.room.roster().person(person).name.clone();
         let to = name(self, person);
-        let Some(target) = self.connection_of(person) else {
-            return self.tell(id, Private::Error(Error::Unreachable(to.as_str())));
-        };
-        let waiting = self.client(target).outbox.aside_bytes();
-        if waiting >= MAX_PRIVATE || self.private_bytes >= MAX_WHISPERS_TOTAL {
-            return self.tell(id, Private::Error(Error::ReadsTooSlowly(to.as_str())));
+        match self.connection_of(person) {
+            Some(target) => {
+                let waiting = self.client(target).outbox.aside_bytes();
+                if waiting >= MAX_PRIVATE || self.private_bytes >= MAX_WHISPERS_TOTAL {
+                    return self.tell(id, Private::Error(Error::ReadsTooSlowly(to.as_str())));
+                }
+            }
+            None if self.is_elsewhere(person) => {}
+            None => return self.tell(id, Private::Error(Error::Unreachable(to.as_str()))),
         }
         let reader = Seat { person, number: self.room.roster().person(person).seat };
         let whisper = Whisper { from: name(self, seat.person), to, reader, text: text.into() };
@@ -95,23 +99,24 @@ impl Lobby {
     }
 
     /// A whisper was entered as processed.
-    pub(super) fn pass_on(&mut self, caller: Option<ClientId>, whisper: &Whisper) {
+    pub(super) fn pass_on(&mut self, caller: Option<ClientId>, whisper: Whisper) {
+        let Seat { person, number } = whisper.reader;
+        let is_same = self.room.roster().get(person).is_some_and(|person| person.seat == number);
+        if is_same && self.is_elsewhere(person) {
+            let server = self.room.roster().person(person).server;
+            return self.send_letter(caller, server, whisper);
+        }
         let Whisper { from, to, reader, text } = whisper;
-        let is_reader = |id: &ClientId| self.client(*id).state == State::Member(*reader);
-        let reader = self.connection_of(reader.person).filter(is_reader);
-        if let Some(id) = reader {
-            self.tell(id, Private::WhisperFrom { from: from.as_str(), text });
-            self.client_mut(id).whisperer = Some(Box::new(from.clone()));
-        }
+        let delivery = self.deliver(&Letter { from, reader, text: text.clone(), after: 0 });
         if let Some(id) = caller {
-            self.tell(
-                id,
-                match reader {
-                    Some(_) => Private::WhisperTo { to: to.as_str(), text },
-                    None => Private::Error(Error::Unreachable(to.as_str())),
-                },
-            );
+            self.tell_delivery(id, &to, &text, delivery);
         }
+    }
+
+    /// Whether someone is here, over a connection to another server.
+    fn is_elsewhere(&self, person: PersonKey) -> bool {
+        let person = self.room.roster().person(person);
+        person.presence == Presence::Here && person.server != self.server
     }
 
     fn rename(&mut self, id: ClientId, seat: Seat, name: &str, now: Duration) {

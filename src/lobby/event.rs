@@ -11,8 +11,8 @@ use crate::protocol::name::Name;
 pub enum Event {
     /// Someone said or did something.
     Said(Range<u64>),
-    /// Someone joined over this connection; this many are here now.
-    Joined(ClientId, Range<u64>, usize),
+    /// Someone joined, over this connection or at another server; this many are here now.
+    Joined(Option<ClientId>, Range<u64>, usize),
     /// Someone left; this many are still here.
     Left(Range<u64>, usize),
     /// Everybody was told something else: another name, or a notice.

@@ -6,13 +6,13 @@ use super::event::Event;
 use super::limits::{MAX_REFUSED, MAX_WRONG_PASSWORDS, WRONG_PASSWORD_COST};
 use super::proposals::Purpose;
 use super::rate_limit::JOIN_COST;
-use super::{ClientId, Due, Lobby};
+use super::{ClientId, Lobby};
 use crate::protocol::command::Command;
 use crate::protocol::name::Name;
 use crate::protocol::notice::{CONNECTION_LOST, Error, Private};
 use crate::protocol::text::sanitise;
 use crate::room::entry::{Act, Change, Farewell, Outcome};
-use crate::room::roster::{Presence, Seat};
+use crate::room::roster::Seat;
 use crate::room::session::{SessionId, SessionToken};
 
 /// What a returning connection sends: `!resume TOKEN@POSITION`.
@@ -89,7 +89,9 @@ impl Lobby {
 
     fn join(&mut self, id: ClientId, name: Name, now: Duration) {
         let place = self.client(id).place;
-        if let Some(error) = self.access.refuses_to_join(place, self.room.roster()) {
+        // Those at other servers take no place at this one.
+        let in_all = if self.is_shared { 0 } else { self.room.roster().online() };
+        if let Some(error) = self.access.refuses_to_join(place, in_all, self.room.roster().present_from(place)) {
             self.refuse(id, error);
             return self.dismiss(id);
         }
@@ -102,7 +104,7 @@ impl Lobby {
             (Outcome::Joined(seat, span), Some(id)) => {
                 self.charge(id, JOIN_COST - 1, now);
                 let online = self.room.roster().online();
-                self.events.push(Event::Joined(id, span.clone(), online));
+                self.events.push(Event::Joined(Some(id), span.clone(), online));
                 self.welcome(id, seat, span.start, name, online);
             }
             (Outcome::Joined(seat, _), None) => {
@@ -156,7 +158,7 @@ impl Lobby {
 
     /// What came of coming back.
     pub(super) fn resumed(&mut self, id: Option<ClientId>, resume: &Resume, outcome: Outcome, now: Duration) {
-        let Outcome::Resumed { seat, before, was, heard, joined } = outcome else {
+        let Outcome::Resumed { seat, heard, joined, .. } = outcome else {
             return match id {
                 Some(id) if outcome == Outcome::Banned => self.refuse_banned(id, now),
                 Some(id) => self.refuse_login(id, Error::BadSession),
@@ -164,17 +166,6 @@ impl Lobby {
             };
         };
         let &Resume { token, position } = resume;
-        match was {
-            Presence::Here => {
-                if let Some(other) = self.connection_of(seat.person) {
-                    self.end_with(other, Error::ResumedElsewhere, now);
-                }
-            }
-            Presence::Away { back_by } => {
-                self.deadlines.remove(&(back_by, Due::GiveUp(before)));
-            }
-            Presence::Gone { .. } => {}
-        }
         let Some(id) = id else {
             let (back_by, reserved_until) = (now + self.limits.grace, now + self.limits.reserve);
             let act = Act::Break { back_by, reserved_until };
@@ -198,7 +189,7 @@ impl Lobby {
         let name = self.room.roster().person(seat.person).name.clone();
         self.tell_at(id, end, Private::Resumed { name: name.as_str(), heard });
         self.events.push(match joined {
-            Some(span) => Event::Joined(id, span, self.room.roster().online()),
+            Some(span) => Event::Joined(Some(id), span, self.room.roster().online()),
             None => Event::Returned(id, name),
         });
     }

@@ -9,18 +9,21 @@
 //! In reading order: [`client`] is one connection, [`outbox`] its cursor. `login` and `commands` are what its lines
 //! mean, `orders` what those of operators do, and `proposals` what becomes of them. [`access`] says who may come in,
 //! [`rate_limit`] how fast one may send, `backpressure` what happens to slow readers, and [`limits`] how much there may
-//! be of everything. [`stats`] counts. This file has the life of a connection.
+//! be of everything. [`stats`] counts. Where several servers share a room, [`pulse`] tells which of them live, and
+//! [`letters`] are whispers between them. This file has the life of a connection.
 
 pub mod access;
 mod backpressure;
 pub mod client;
 mod commands;
 pub mod event;
+pub mod letters;
 pub mod limits;
 mod login;
 mod orders;
 pub mod outbox;
-mod proposals;
+pub mod proposals;
+pub mod pulse;
 pub mod questions;
 pub mod rate_limit;
 pub mod secret;
@@ -34,18 +37,21 @@ use crate::protocol::command::Command;
 use crate::protocol::line::Line;
 use crate::protocol::notice::{CONNECTION_LOST, Error, Private, READ_TOO_SLOWLY};
 use crate::room::Room;
-use crate::room::entry::{Act, Change, Farewell, Outcome};
+use crate::room::entry::{Act, Change, Farewell};
 use crate::room::place::Place;
 use crate::room::roster::{PersonKey, Seat};
 use crate::room::scrollback::Scrollback;
+use crate::room::servers::ServerId;
 use crate::room::session::SessionId;
 use access::{Access, Entrance};
 use backpressure::{Backpressure, TRICKLE, TRICKLE_RATE, Watermarks};
 use client::{Client, End, Link, State};
 use event::Event;
+use letters::Letters;
 use limits::{Limits, MAX_ANSWERS, MAX_ANSWERS_UNDER_PRESSURE, MAX_PRIVATE_TOTAL};
 use outbox::{Chunks, Outbox};
 use proposals::{Proposals, Purpose};
+use pulse::Pulse;
 use questions::Questions;
 use rate_limit::{Buckets, JOIN_COST, cost_of};
 use stats::Counts;
@@ -63,6 +69,12 @@ pub struct Lobby {
     room: Room,
     /// What is not decided yet; `None` where the log is in memory, which decides at once.
     proposals: Option<Proposals>,
+    /// The run of this server.
+    server: ServerId,
+    /// Whether other servers have the same log.
+    is_shared: bool,
+    pulse: Pulse,
+    letters: Letters,
     access: Access,
     clients: Vec<Option<Client>>,
     /// How many connections there have been.
@@ -131,14 +143,30 @@ impl Lobby {
         Ok(Lobby::with_room(Room::new(limits.scrollback)?, limits, random))
     }
 
-    /// The lobby of a room that was read back from a log. Whoever is in it is not connected any more, which is the first
-    /// thing that is proposed: [`Lobby::take_proposals`] has what is to go to the log, and [`Lobby::apply`] what comes back.
+    /// The lobby of a room that was read back from a log which no other server has. Whoever was there is gone, and that
+    /// is the first thing that is proposed: [`Lobby::next_turn`] has what is to go to the log, and [`Lobby::apply`] takes
+    /// what comes back.
     #[must_use]
     pub fn with_log(room: Room, limits: Limits, random: Random, now: Duration) -> Lobby {
-        let (back_by, reserved_until) = (now + limits.grace, now + limits.reserve);
+        let mut lobby = Lobby::with_shared_log(room, limits, random);
+        lobby.is_shared = false;
+        let before: Vec<(ServerId, u64)> =
+            lobby.room.servers().present().map(|(id, server)| (id, server.beats)).collect();
+        for (server, beats) in before {
+            lobby.give_up(server, beats, now);
+        }
+        lobby
+    }
+
+    /// The same, where other servers have the log, too.
+    #[must_use]
+    pub fn with_shared_log(room: Room, limits: Limits, random: Random) -> Lobby {
         let mut lobby = Lobby::with_room(room, limits, random);
         lobby.proposals = Some(Proposals::default());
-        lobby.propose(None, Purpose::StartAnew { back_by }, Change::StartAnew { back_by, reserved_until }, now);
+        lobby.server = ServerId::new((lobby.random)());
+        lobby.is_shared = true;
+        let present: Vec<ServerId> = lobby.room.servers().present().map(|(id, _)| id).collect();
+        lobby.look_after(|server| !present.contains(&server));
         lobby
     }
 
@@ -153,6 +181,10 @@ impl Lobby {
             counts: Counts::default(),
             room,
             proposals: None,
+            server: ServerId::default(),
+            is_shared: false,
+            pulse: Pulse::default(),
+            letters: Letters::default(),
             clients: Vec::new(),
             serials: 0,
             connections: Vec::new(),
@@ -389,7 +421,8 @@ impl Lobby {
         self.propose(None, Purpose::Nothing, Change::Forget { before }, now);
     }
 
-    /// Everybody is told that the server is shutting down, and no more input is processed.
+    /// Everybody is told that the server is shutting down, and no more input is processed. Where the room goes on, only
+    /// those who are here are told.
     pub fn shut_down(&mut self, now: Duration) {
         self.is_stopping = true;
         // So that the owners of sessions know what not to say again, wherever they go on.
@@ -400,15 +433,10 @@ impl Lobby {
                 self.act(id, seat, Purpose::Nothing, Act::Heard, now);
             }
         }
-        self.propose(None, Purpose::ShutDown, Change::ShutDown, now);
-    }
-
-    /// The room was told that the server is shutting down.
-    fn end_all(&mut self, outcome: Outcome) {
-        let Outcome::ShuttingDown(span) = outcome else { unreachable!("stopping came to {outcome:?}") };
-        for id in self.open_connections() {
-            self.tell_session(id, span.start);
-            self.dismiss(id);
+        if self.is_shared {
+            self.give_up(self.server, 0, now);
+        } else {
+            self.propose(None, Purpose::ShutDown, Change::ShutDown, now);
         }
     }
 
@@ -460,9 +488,10 @@ impl Lobby {
         // each turn, there is always room for the notices of who has left.
         self.turn_start = end;
         let deadline = self.expire(now);
+        let beat = self.beat(now);
         self.answer_waiting(now);
         let is_news = self.turn_start < self.room.scrollback().end() || !self.touched.is_empty();
-        self.wake_at = [deadline, progress, is_news.then_some(now)].into_iter().flatten().min();
+        self.wake_at = [deadline, beat, progress, is_news.then_some(now)].into_iter().flatten().min();
     }
 
     /// When [`Lobby::end_turn`] has to be called even if nothing happens.
@@ -496,7 +525,7 @@ impl Lobby {
         let clients = || self.clients.iter().flatten();
         assert_eq!(self.private_bytes, clients().map(|client| client.outbox.aside_bytes()).sum::<usize>());
         if let Some(proposals) = &self.proposals {
-            proposals.check(&self.clients);
+            proposals.check(&self.clients, &self.letters);
         }
         for (index, client) in self.clients.iter().enumerate() {
             if let Some(Client { state: State::Member(seat), .. }) = client {

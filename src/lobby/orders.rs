@@ -11,7 +11,7 @@ use crate::protocol::command::{Command, Order};
 use crate::protocol::name::Name;
 use crate::protocol::notice::{self, Error, Private};
 use crate::protocol::text::sanitise;
-use crate::room::entry::{Act, Change, FOR_GOOD, Outcome, Rule};
+use crate::room::entry::{Act, Change, Entry, FOR_GOOD, Outcome, Rule};
 use crate::room::place::Place;
 use crate::room::roster::{Found, Seat};
 
@@ -30,18 +30,32 @@ pub(super) struct Given {
     what: String,
     /// What they are told, besides what everybody reads.
     answer: Option<String>,
-    /// What the one concerned is told.
-    telling: Telling,
 }
 
-/// What the one whom an order concerns is told.
+/// What the one whom an order concerns is told, at whichever server they are.
 #[derive(Debug)]
-enum Telling {
+pub(super) enum Telling {
     Nothing,
     Kicked { reason: String },
     Banned { term: String, reason: String },
     Muted { term: String },
     Unmuted,
+}
+
+impl Telling {
+    /// What comes of an entry.
+    pub fn of(entry: &Entry<'_>) -> Telling {
+        let (Change::Rule(rule) | Change::Act { act: Act::Rule(rule), .. }) = &entry.change else {
+            return Telling::Nothing;
+        };
+        match *rule {
+            Rule::Kick { reason, .. } => Telling::Kicked { reason: reason.into() },
+            Rule::Ban { term, reason, .. } => Telling::Banned { term: term.into(), reason: reason.into() },
+            Rule::Mute { until, .. } if until.is_zero() => Telling::Unmuted,
+            Rule::Mute { until, .. } => Telling::Muted { term: term_until(until, entry.at) },
+            Rule::Unban { .. } | Rule::Notice(_) => Telling::Nothing,
+        }
+    }
 }
 
 impl Lobby {
@@ -125,7 +139,7 @@ impl Lobby {
                 let (Some(name), reason) = (self.whom(caller, name), reason(why)) else { return };
                 let what = format!("kicked {name} ({reason})");
                 let rule = Rule::Kick { name, reason: &reason };
-                self.rule(caller, rule, what, None, Telling::Kicked { reason: reason.clone() }, now);
+                self.rule(caller, rule, what, None, now);
             }
             Order::Ban { name, time, reason: why } => {
                 let (Some(name), reason) = (self.whom(caller, name), reason(why)) else { return };
@@ -135,8 +149,7 @@ impl Lobby {
                 let (until, term) = (end_of(time, now), term(time));
                 let what = format!("banned {name} for {term} ({reason})");
                 let rule = Rule::Ban { name, place, term: &term, until, reason: &reason };
-                let telling = Telling::Banned { term: term.clone(), reason: reason.clone() };
-                self.rule(caller, rule, what, None, telling, now);
+                self.rule(caller, rule, what, None, now);
             }
             Order::Unban(what) => {
                 let bans: Vec<u64> = self.bans_of(what, now);
@@ -147,7 +160,7 @@ impl Lobby {
                 for (index, ban) in bans.into_iter().enumerate() {
                     let answer = (index == 0).then(|| answer.clone());
                     let done = format!("lifted a ban of {what}");
-                    self.rule(caller, Rule::Unban { ban }, done, answer, Telling::Nothing, now);
+                    self.rule(caller, Rule::Unban { ban }, done, answer, now);
                 }
             }
             Order::Bans => self.tell_bans(caller, now),
@@ -162,32 +175,24 @@ impl Lobby {
                 let what = format!("muted {name} for {term}");
                 let answer = format!("{name} is muted for {term}");
                 let rule = Rule::Mute { name, until: end_of(time, now) };
-                self.rule(caller, rule, what, Some(answer), Telling::Muted { term }, now);
+                self.rule(caller, rule, what, Some(answer), now);
             }
             Order::Unmute(name) => {
                 let Some(name) = self.whom(caller, name) else { return };
                 let (what, answer) = (format!("let {name} speak again"), format!("{name} may speak again"));
                 let rule = Rule::Mute { name, until: Duration::ZERO };
-                self.rule(caller, rule, what, Some(answer), Telling::Unmuted, now);
+                self.rule(caller, rule, what, Some(answer), now);
             }
             Order::Notice(text) => {
                 let what = format!("told everybody: {text}");
-                self.rule(caller, Rule::Notice(text), what, None, Telling::Nothing, now);
+                self.rule(caller, Rule::Notice(text), what, None, now);
             }
         }
     }
 
-    fn rule(
-        &mut self,
-        caller: Option<ClientId>,
-        rule: Rule<'_>,
-        what: String,
-        answer: Option<String>,
-        telling: Telling,
-        now: Duration,
-    ) {
+    fn rule(&mut self, caller: Option<ClientId>, rule: Rule<'_>, what: String, answer: Option<String>, now: Duration) {
         let by = caller.and_then(|id| self.name_of(id));
-        let purpose = Purpose::Order(Box::new(Given { by, what, answer, telling }));
+        let purpose = Purpose::Order(Box::new(Given { by, what, answer }));
         match caller.map(|id| (id, self.client(id).state)) {
             Some((id, State::Member(seat))) => self.act(id, seat, purpose, Act::Rule(rule), now),
             _ => self.propose(None, purpose, Change::Rule(rule), now),
@@ -195,13 +200,12 @@ impl Lobby {
     }
 
     /// What came of an order.
-    pub(super) fn ordered(&mut self, caller: Option<ClientId>, given: Given, outcome: &Outcome, now: Duration) {
-        let Given { by, what, answer, telling } = given;
-        let seat = match outcome {
-            Outcome::Expelled(seat, _) | Outcome::Silenced(seat) => Some(*seat),
-            Outcome::Done | Outcome::Noticed(_) => None,
+    pub(super) fn ordered(&mut self, caller: Option<ClientId>, given: Given, outcome: &Outcome) {
+        let Given { by, what, answer } = given;
+        match outcome {
+            Outcome::Expelled(..) | Outcome::Silenced(_) | Outcome::Done | Outcome::Noticed(_) => {}
             _ => return,
-        };
+        }
         let is_at_terminal = by.is_none();
         let by = by.map_or_else(|| "the operator".to_owned(), |name| name.as_str().to_owned());
         self.events.push(Event::Ruled(format!("{by} {what}")));
@@ -210,7 +214,11 @@ impl Lobby {
         {
             self.answer_operator(caller, Private::Ordered(&answer));
         }
-        let Some(id) = seat.and_then(|seat| self.connection_of(seat.person)) else { return };
+    }
+
+    /// Tells the one whom an order concerned, if they are here.
+    pub(super) fn tell_concerned(&mut self, seat: Seat, telling: Telling, now: Duration) {
+        let Some(id) = self.connection_of(seat.person) else { return };
         match telling {
             Telling::Nothing => {}
             Telling::Kicked { reason } => self.end_with(id, Error::Kicked(&reason), now),

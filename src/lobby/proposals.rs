@@ -14,25 +14,33 @@
 //! line does.
 
 use std::collections::VecDeque;
-use std::mem;
+use std::fmt;
 use std::time::Duration;
 
 use super::client::{Client, State};
 use super::commands::Whisper;
 use super::event::Event;
+use super::letters::Letters;
 use super::login::Resume;
-use super::orders::Given;
+use super::orders::{Given, Telling};
 use super::{ClientId, Due, Lobby};
 use crate::protocol::name::Name;
+use crate::protocol::notice::Error;
 use crate::room::entry::{Change, Entry, Outcome, Unreadable};
 use crate::room::roster::{Presence, Seat};
 use crate::room::session::SessionId;
+use crate::room::turn::Turn;
+
+/// The most that one turn of the log holds, in bytes, unless it is one entry.
+const LONGEST_TURN: usize = 64 * 1024;
 
 /// Proposals that are not decided yet.
 #[derive(Debug, Default)]
 pub(super) struct Proposals {
-    /// Encoded entries that the log has not been given yet.
-    entries: Vec<u8>,
+    /// Encoded entries that the log has not been given yet, as they make turns.
+    turns: VecDeque<Vec<u8>>,
+    /// The number of the next turn.
+    number: u64,
     /// What they and those that the log has been given are for, in order.
     undecided: VecDeque<Undecided>,
     /// What all of them append at most, in bytes.
@@ -47,7 +55,52 @@ struct Undecided {
     bytes: usize,
 }
 
+/// Why a server cannot go on with its log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unusable {
+    /// Something in it cannot be read.
+    Unreadable,
+    /// Another server has made another room of it.
+    Diverged,
+}
+
+impl From<Unreadable> for Unusable {
+    fn from(Unreadable: Unreadable) -> Unusable {
+        Unusable::Unreadable
+    }
+}
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unusable::Unreadable => Unreadable.fmt(f),
+            Unusable::Diverged => f.write_str("another server has made another room of it: are they of one version?"),
+        }
+    }
+}
+
+impl std::error::Error for Unusable {}
+
 impl Proposals {
+    /// Adds an entry to those that the log is to be given.
+    fn add(&mut self, entry: &Entry<'_>) {
+        if self.turns.is_empty() {
+            self.turns.push_back(Vec::new());
+        }
+        let turn = self.turns.back_mut().expect("there is one");
+        let before = turn.len();
+        entry.encode(turn);
+        if before > 0 && turn.len() > LONGEST_TURN {
+            let next = turn.split_off(before);
+            self.turns.push_back(next);
+        }
+    }
+
+    /// Forgets all of them: they are those of a server that is gone.
+    pub fn clear(&mut self) {
+        *self = Proposals::default();
+    }
+
     /// Whether a connection newer than `serial` has asked to resume a session.
     pub fn has_later_resume(&self, session: &SessionId, serial: u64) -> bool {
         self.undecided.iter().any(|undecided| match (&undecided.purpose, undecided.caller) {
@@ -57,12 +110,13 @@ impl Proposals {
     }
 
     /// Asserts the invariants: what all may append is the sum of what each may, and every connection knows how many
-    /// proposals it waits for.
-    pub fn check(&self, clients: &[Option<Client>]) {
+    /// decisions it waits for.
+    pub fn check(&self, clients: &[Option<Client>], letters: &Letters) {
         assert_eq!(self.bytes, self.undecided.iter().map(|undecided| undecided.bytes).sum::<usize>());
         for client in clients.iter().flatten() {
             let is_its = |undecided: &&Undecided| undecided.caller.is_some_and(|caller| caller.serial == client.serial);
-            assert_eq!(self.undecided.iter().filter(is_its).count(), client.undecided as usize);
+            let letters = letters.awaited_by(client.serial);
+            assert_eq!(self.undecided.iter().filter(is_its).count() + letters, client.undecided as usize);
             assert!(!client.is_held_up || client.undecided > 0);
         }
     }
@@ -72,7 +126,7 @@ impl Proposals {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Caller {
     id: ClientId,
-    serial: u64,
+    pub(super) serial: u64,
 }
 
 /// What a proposal is for: what to do once it is decided, besides what everybody sees.
@@ -103,13 +157,12 @@ pub(super) enum Purpose {
         /// Until when they may come back.
         back_by: Duration,
     },
-    /// Everybody is away, and has until then to come back.
-    StartAnew {
-        /// Until when.
-        back_by: Duration,
-    },
+    /// The server lives, and has its log.
+    Beat,
     /// Every connection ends.
     ShutDown,
+    /// Nothing: another server has proposed it.
+    Elsewhere,
 }
 
 impl Purpose {
@@ -120,25 +173,37 @@ impl Purpose {
 }
 
 impl Lobby {
-    /// The entries that were proposed since the last call, for the log; `None` if there are none.
-    pub fn take_proposals(&mut self) -> Option<Vec<u8>> {
-        let entries = &mut self.proposals.as_mut()?.entries;
-        (!entries.is_empty()).then(|| mem::take(entries))
+    /// The next turn for the log, encoded, of what was proposed; `None` if there is nothing.
+    pub fn next_turn(&mut self) -> Option<Vec<u8>> {
+        let proposals = self.proposals.as_mut()?;
+        let entries = proposals.turns.pop_front()?;
+        let turn = Turn::encode(self.server, proposals.number, &entries);
+        proposals.number += 1;
+        Some(turn)
     }
 
-    /// Applies entries that the log has, in its order.
+    /// Applies a turn that the log has, in the log's order. The log may have one twice: it takes effect once.
     ///
     /// # Errors
-    /// Where they are not what [`Lobby::take_proposals`] returned. Those before have been applied.
-    pub fn apply(&mut self, entries: &[u8], now: Duration) -> Result<(), Unreadable> {
-        for entry in Entry::decode(entries) {
-            let outcome = self.room.apply(entry?);
-            let proposals = self.proposals.as_mut().ok_or(Unreadable)?;
-            let Undecided { purpose, caller, bytes } = proposals.undecided.pop_front().ok_or(Unreadable)?;
-            proposals.bytes -= bytes;
-            let caller = caller.and_then(|caller| self.decided(caller));
-            self.settle(caller, purpose, outcome, now);
+    /// Where it is not what [`Lobby::next_turn`] of some server has returned, or has led to another room there. What comes
+    /// before has been applied.
+    pub fn apply(&mut self, turn: &[u8], now: Duration) -> Result<(), Unusable> {
+        let turn = Turn::decode(turn)?;
+        if !self.room.begin_turn(&turn) {
+            return Ok(());
         }
+        let is_ours = turn.server == self.server;
+        for entry in turn.entries() {
+            let entry = entry?;
+            let telling = Telling::of(&entry);
+            let outcome = self.room.apply(turn.server, entry);
+            if outcome == Outcome::Diverged {
+                return Err(Unusable::Diverged);
+            }
+            let (caller, purpose) = if is_ours { self.next_undecided()? } else { (None, Purpose::Elsewhere) };
+            self.settle(caller, purpose, telling, outcome, now);
+        }
+        self.room.end_turn();
         Ok(())
     }
 
@@ -153,51 +218,64 @@ impl Lobby {
     pub(super) fn propose(&mut self, caller: Option<ClientId>, purpose: Purpose, change: Change<'_>, now: Duration) {
         let entry = Entry { at: now, change };
         let Some(proposals) = &mut self.proposals else {
-            let outcome = self.room.apply(entry);
-            return self.settle(caller, purpose, outcome, now);
+            let telling = Telling::of(&entry);
+            let outcome = self.room.apply(self.server, entry);
+            return self.settle(caller, purpose, telling, outcome, now);
         };
-        entry.encode(&mut proposals.entries);
+        proposals.add(&entry);
         let bytes = entry.change.longest_line();
         proposals.bytes += bytes;
         let caller = caller.map(|id| {
-            let client = self.clients[id.0].as_mut().expect(super::KNOWN);
-            client.undecided += 1;
-            client.is_held_up |= purpose.holds_up_lines();
-            Caller { id, serial: client.serial }
+            self.client_mut(id).is_held_up |= purpose.holds_up_lines();
+            self.await_decision(id)
         });
-        proposals.undecided.push_back(Undecided { purpose, caller, bytes });
+        let undecided = &mut self.proposals.as_mut().expect("there is a log").undecided;
+        undecided.push_back(Undecided { purpose, caller, bytes });
     }
 
-    /// One proposal of a connection is decided. Returns the connection, unless it has gone or is going.
-    fn decided(&mut self, caller: Caller) -> Option<ClientId> {
+    /// A connection waits for something until it is [decided](Lobby::decided).
+    pub(super) fn await_decision(&mut self, id: ClientId) -> Caller {
+        let client = self.client_mut(id);
+        client.undecided += 1;
+        Caller { id, serial: client.serial }
+    }
+
+    /// What the next entry of this server is for, and whose it is.
+    fn next_undecided(&mut self) -> Result<(Option<ClientId>, Purpose), Unreadable> {
+        let proposals = self.proposals.as_mut().ok_or(Unreadable)?;
+        let Undecided { purpose, caller, bytes } = proposals.undecided.pop_front().ok_or(Unreadable)?;
+        proposals.bytes -= bytes;
+        Ok((caller.and_then(|caller| self.decided(caller)), purpose))
+    }
+
+    /// Something that a connection has waited for is decided. Returns the connection, unless it has gone or is going.
+    pub(super) fn decided(&mut self, caller: Caller) -> Option<ClientId> {
         let client = self.clients[caller.id.0].as_mut().filter(|client| client.serial == caller.serial)?;
         client.undecided -= 1;
         client.is_held_up &= client.undecided > 0;
         (client.state != State::Closing).then_some(caller.id)
     }
 
-    /// Does what is to be done once a proposal is decided.
-    fn settle(&mut self, caller: Option<ClientId>, purpose: Purpose, outcome: Outcome, now: Duration) {
-        match &outcome {
-            Outcome::Said(span) => self.events.push(Event::Said(span.clone())),
-            Outcome::Renamed(span) | Outcome::Noticed(span) => self.events.push(Event::Told(span.clone())),
-            Outcome::Muted(until) => {
-                if let Some(id) = caller {
-                    self.tell_muted(id, *until, now);
-                }
-            }
-            Outcome::Left(span) | Outcome::Expelled(_, span) => {
-                self.events.push(Event::Left(span.clone(), self.room.roster().online()));
-            }
-            _ => {}
+    /// Does what is to be done once an entry is applied: for those here whom it concerns, and for the one who proposed it.
+    fn settle(
+        &mut self,
+        caller: Option<ClientId>,
+        purpose: Purpose,
+        telling: Telling,
+        outcome: Outcome,
+        now: Duration,
+    ) {
+        if let (Outcome::Muted(until), Some(id)) = (&outcome, caller) {
+            self.tell_muted(id, *until, now);
         }
+        self.note(&outcome, telling, now);
         match purpose {
             Purpose::Join(name) => self.joined(caller, &name, outcome, now),
             Purpose::Resume(resume) => self.resumed(caller, &resume, outcome, now),
             Purpose::Rename(name) => self.renamed(caller, &name, &outcome),
             Purpose::Promote => self.promoted(caller, &outcome),
-            Purpose::Order(given) => self.ordered(caller, *given, &outcome, now),
-            Purpose::Whisper(whisper) if outcome == Outcome::Done => self.pass_on(caller, &whisper),
+            Purpose::Order(given) => self.ordered(caller, *given, &outcome),
+            Purpose::Whisper(whisper) if outcome == Outcome::Done => self.pass_on(caller, *whisper),
             Purpose::Nothing | Purpose::Whisper(_) => {}
             Purpose::TellSession => {
                 if let Some(id) = caller {
@@ -212,13 +290,44 @@ impl Lobby {
                 }
                 self.dismiss_caller(caller);
             }
-            Purpose::StartAnew { back_by } => {
-                let is_away = |presence: &Presence| matches!(presence, Presence::Away { .. });
-                let people = self.room.roster().people().filter(|(_, person)| is_away(&person.presence));
-                let seats = people.map(|(key, person)| Seat { person: key, number: person.seat });
-                self.deadlines.extend(seats.map(|seat| (back_by, Due::GiveUp(seat))));
+            Purpose::Beat => self.judge_servers(now),
+            Purpose::ShutDown => {
+                let Outcome::ShuttingDown(span) = outcome else { unreachable!("stopping came to {outcome:?}") };
+                self.end_all(span.start);
             }
-            Purpose::ShutDown => self.end_all(outcome),
+            Purpose::Elsewhere => {
+                if let Outcome::Joined(_, span) | Outcome::Resumed { joined: Some(span), .. } = outcome {
+                    self.events.push(Event::Joined(None, span, self.room.roster().online()));
+                }
+            }
+        }
+    }
+
+    /// Does what is to be done at every server.
+    fn note(&mut self, outcome: &Outcome, telling: Telling, now: Duration) {
+        match outcome {
+            Outcome::Said(span) => self.events.push(Event::Said(span.clone())),
+            Outcome::Renamed(span) | Outcome::Noticed(span) => self.events.push(Event::Told(span.clone())),
+            Outcome::Left(span) => self.events.push(Event::Left(span.clone(), self.room.roster().online())),
+            Outcome::Expelled(seat, span) => {
+                self.events.push(Event::Left(span.clone(), self.room.roster().online()));
+                self.tell_concerned(*seat, telling, now);
+            }
+            Outcome::Silenced(seat) => self.tell_concerned(*seat, telling, now),
+            Outcome::Resumed { seat, before, was, .. } => match was {
+                Presence::Here => {
+                    if let Some(other) = self.connection_of(seat.person) {
+                        self.end_with(other, Error::ResumedElsewhere, now);
+                    }
+                }
+                Presence::Away { back_by } => {
+                    self.deadlines.remove(&(*back_by, Due::GiveUp(*before)));
+                }
+                Presence::Gone { .. } => {}
+            },
+            Outcome::ServerGone(server) if *server == self.server => self.leave_room(now),
+            Outcome::ServerGone(server) => self.look_after(|at| at == *server),
+            _ => {}
         }
     }
 

@@ -205,6 +205,8 @@ pub enum Private<'a> {
     OutOfReach,
     /// The log takes everything again.
     BackInReach,
+    /// The server stops, and others of the same room do not.
+    RoomGoesOn,
     /// Something is wrong.
     Error(Error<'a>),
 }
@@ -281,6 +283,8 @@ pub enum Error<'a> {
     ReadTooSlowly,
     /// The session was resumed over another connection; closed.
     ResumedElsewhere,
+    /// The other servers of the room have taken this one for gone; closed.
+    ServerWasGone,
 }
 
 impl Private<'_> {
@@ -311,6 +315,7 @@ impl fmt::Display for Private<'_> {
             Private::NothingFound => write!(f, "nothing found"),
             Private::OutOfReach => write!(f, "notice: the room is out of reach; your lines wait, none is lost"),
             Private::BackInReach => write!(f, "notice: the room is back"),
+            Private::RoomGoesOn => write!(f, "notice: this server is shutting down; the room goes on"),
             Private::PasswordNeeded => write!(f, "this room has a password: say !password WORD, then your name"),
             Private::Operator => write!(f, "you are an operator"),
             Private::Muted(term) => write!(f, "notice: you are muted for {term}"),
@@ -363,6 +368,7 @@ impl fmt::Display for Error<'_> {
             Error::ReadsTooSlowly(name) => write!(f, "{name} reads too slowly; try again later"),
             Error::ReadTooSlowly => write!(f, "you read too slowly"),
             Error::ResumedElsewhere => write!(f, "resumed elsewhere"),
+            Error::ServerWasGone => write!(f, "this server had lost the room; come again"),
         }
     }
 }
@@ -452,6 +458,7 @@ mod tests {
             (Private::Past { time: "21:04", line: "bob: hi" }, "--- [21:04] bob: hi"),
             (Private::OutOfReach, "--- notice: the room is out of reach; your lines wait, none is lost"),
             (Private::BackInReach, "--- notice: the room is back"),
+            (Private::RoomGoesOn, "--- notice: this server is shutting down; the room goes on"),
             (Private::PasswordNeeded, "--- this room has a password: say !password WORD, then your name"),
             (Private::Operator, "--- you are an operator"),
             (Private::Muted("1h"), "--- notice: you are muted for 1h"),
@@ -468,6 +475,7 @@ mod tests {
             (Error::NameReserved("bob"), "the name bob belongs to someone who is away"),
             (Error::ReadsTooSlowly("bob"), "bob reads too slowly; try again later"),
             (Error::ResumedElsewhere, "resumed elsewhere"),
+            (Error::ServerWasGone, "this server had lost the room; come again"),
             (Error::PasswordFirst, "say !password WORD first"),
             (Error::WrongPassword, "wrong password"),
             (Error::PasswordInPlain, "the password is taken over TLS only"),

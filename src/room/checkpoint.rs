@@ -6,13 +6,15 @@ use serde::{Deserialize, Serialize};
 
 use super::Room;
 use super::bans::Bans;
+use super::digest::{Digest, Sum};
 use super::entry::{FORMAT, Unreadable};
 use super::roster::{Person, PersonKey, Roster};
 use super::scrollback::Scrollback;
+use super::servers::Servers;
 
 /// All that entries have made of a room, but for what was said: the log keeps that by itself.
 #[derive(Serialize, Deserialize)]
-struct Checkpoint<P, B> {
+struct Checkpoint<P, B, S> {
     now: Duration,
     end: u64,
     seats: u64,
@@ -20,6 +22,9 @@ struct Checkpoint<P, B> {
     /// Those who have gone and whose names are reserved.
     reserved: Vec<PersonKey>,
     bans: B,
+    servers: S,
+    /// What all turns so far have come to, and how many they were.
+    digest: (u64, Sum),
 }
 
 impl Room {
@@ -33,6 +38,8 @@ impl Room {
             people: self.roster.people().collect::<Vec<_>>(),
             reserved: self.roster.reserved(),
             bans: &self.bans,
+            servers: &self.servers,
+            digest: (self.digest.turns(), self.digest.sum()),
         };
         let mut bytes = vec![FORMAT];
         postcard::to_io(&checkpoint, &mut bytes).expect("a vector takes everything");
@@ -46,10 +53,19 @@ impl Room {
     /// Where it is not what [`Room::checkpoint`] returned.
     pub fn restore(checkpoint: &[u8], mut scrollback: Scrollback, said: &[u8]) -> Result<Room, Unreadable> {
         let bytes = checkpoint.strip_prefix(&[FORMAT]).ok_or(Unreadable)?;
-        let checkpoint: Checkpoint<Vec<(PersonKey, Person)>, Bans> =
+        let checkpoint: Checkpoint<Vec<(PersonKey, Person)>, Bans, Servers> =
             postcard::from_bytes(bytes).map_err(|_| Unreadable)?;
         scrollback.restore(checkpoint.end, said);
         let roster = Roster::restore(checkpoint.people, &checkpoint.reserved, checkpoint.seats).ok_or(Unreadable)?;
-        Ok(Room { scrollback, roster, bans: checkpoint.bans, now: checkpoint.now })
+        let (turns, sum) = checkpoint.digest;
+        Ok(Room {
+            roster,
+            bans: checkpoint.bans,
+            servers: checkpoint.servers,
+            digest: Digest::restore(turns, sum),
+            now: checkpoint.now,
+            turn_start: scrollback.end(),
+            scrollback,
+        })
     }
 }

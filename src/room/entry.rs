@@ -1,14 +1,15 @@
 //! What may happen to a room: entries, and what became of them.
 
 use std::fmt;
-use std::iter;
 use std::ops::Range;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::digest::Sum;
 use super::place::Place;
 use super::roster::{Presence, Seat};
+use super::servers::ServerId;
 use super::session::SessionId;
 use crate::protocol::name::Name;
 use crate::protocol::notice::LONGEST_NOTICE;
@@ -65,8 +66,21 @@ pub enum Change<'a> {
     ShutDown,
     /// Whoever sits at a server decides something.
     Rule(#[serde(borrow)] Rule<'a>),
-    /// The server was started anew: nobody is connected any more. Whoever has a session is away.
-    StartAnew {
+    /// The server that this comes from lives.
+    Beat {
+        /// What it has come to...
+        sum: Sum,
+        /// ...after so many turns.
+        turns: u64,
+    },
+    /// A server is gone for ever, and nobody is connected to it any more: they are away, and those without a session have
+    /// no grace.
+    ServerGone {
+        /// Which one.
+        server: ServerId,
+        /// How many signs of life it had given when that was judged. If there are more by now, it lives; but a server that
+        /// says it of itself is right.
+        beats: u64,
         /// Until then those with a session may come back, and the room is not told.
         back_by: Duration,
         /// Until when their names are reserved, once the grace is over.
@@ -89,7 +103,8 @@ impl Change<'_> {
             }
             Change::Act { act: Act::Rule(rule), .. } | Change::Rule(rule) => LONGEST_NOTICE + rule.text().len(),
             Change::Act { act: Act::OpenSession(_) | Act::Heard | Act::Break { .. } | Act::BecomeOperator, .. }
-            | Change::StartAnew { .. }
+            | Change::Beat { .. }
+            | Change::ServerGone { .. }
             | Change::Forget { .. } => 0,
             _ => LONGEST_NOTICE,
         }
@@ -230,13 +245,17 @@ pub enum Outcome {
     Left(Range<u64>),
     /// The room was told that the server stops.
     ShuttingDown(Range<u64>),
+    /// A server is gone, and everybody who was there is away.
+    ServerGone(ServerId),
+    /// Another server has made another room of the same entries, and was first to say so: something is wrong here.
+    Diverged,
     /// It took effect, and there is nothing to say about it.
     Done,
 }
 
 /// How entries are encoded: the first byte of everything that a log keeps. A server that finds a higher one was started
 /// on the log of a later version.
-pub const FORMAT: u8 = 2;
+pub const FORMAT: u8 = 3;
 
 /// Something in a log that this version cannot read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -250,30 +269,10 @@ impl fmt::Display for Unreadable {
 
 impl std::error::Error for Unreadable {}
 
-impl<'a> Entry<'a> {
-    /// Appends the entry, encoded, to what is to go to the log together: postcard behind one [`FORMAT`] byte.
-    pub fn encode(&self, turn: &mut Vec<u8>) {
-        if turn.is_empty() {
-            turn.push(FORMAT);
-        }
-        postcard::to_io(self, turn)
+impl Entry<'_> {
+    /// Appends the entry, encoded, to others that make a [`Turn`](super::turn::Turn).
+    pub fn encode(&self, entries: &mut Vec<u8>) {
+        postcard::to_io(self, entries)
             .expect("a vector takes everything, and an entry has nothing that cannot be encoded");
-    }
-
-    /// The entries of a turn that was encoded, in order.
-    pub fn decode(turn: &'a [u8]) -> impl Iterator<Item = Result<Entry<'a>, Unreadable>> {
-        let mut rest = turn.strip_prefix(&[FORMAT]).ok_or(Unreadable);
-        iter::from_fn(move || match rest {
-            Ok([]) => None,
-            Ok(bytes) => {
-                let decoded = postcard::take_from_bytes(bytes).map_err(|_| Unreadable);
-                rest = Ok(decoded.as_ref().map_or(&[], |(_, others)| *others));
-                Some(decoded.map(|(entry, _)| entry))
-            }
-            Err(error) => {
-                rest = Ok(&[]);
-                Some(Err(error))
-            }
-        })
     }
 }

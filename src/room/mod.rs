@@ -6,12 +6,15 @@
 
 pub mod bans;
 pub mod checkpoint;
+pub mod digest;
 pub mod entry;
 pub mod people;
 pub mod place;
 pub mod roster;
 pub mod scrollback;
+pub mod servers;
 pub(crate) mod session;
+pub mod turn;
 
 use std::collections::TryReserveError;
 use std::ops::Range;
@@ -20,11 +23,17 @@ use std::time::Duration;
 use crate::protocol::name::Name;
 use crate::protocol::notice::{CONNECTION_LOST, Public};
 use bans::{Ban, Bans};
+use digest::Digest;
 use entry::{Act, Change, Entry, Farewell, Outcome, Rule};
 use place::Place;
 use roster::{Claimed, Person, PersonKey, Presence, Roster, Seat};
 use scrollback::Scrollback;
+use servers::{ServerId, Servers};
 use session::SessionId;
+use turn::Turn;
+
+/// How much of what a turn has appended is digested, in bytes.
+const DIGESTED: u64 = 16 * 1024;
 
 /// The room.
 #[derive(Debug)]
@@ -32,8 +41,12 @@ pub struct Room {
     scrollback: Scrollback,
     roster: Roster,
     bans: Bans,
+    servers: Servers,
+    digest: Digest,
     /// The latest time of all entries so far.
     now: Duration,
+    /// Where the scrollback ended when the latest turn began.
+    turn_start: u64,
 }
 
 impl Room {
@@ -48,7 +61,15 @@ impl Room {
     /// An empty room with an empty scrollback.
     #[must_use]
     pub fn with_scrollback(scrollback: Scrollback) -> Room {
-        Room { scrollback, roster: Roster::default(), bans: Bans::default(), now: Duration::ZERO }
+        Room {
+            turn_start: scrollback.end(),
+            scrollback,
+            roster: Roster::default(),
+            bans: Bans::default(),
+            servers: Servers::default(),
+            digest: Digest::default(),
+            now: Duration::ZERO,
+        }
     }
 
     /// The latest time of all entries so far.
@@ -89,28 +110,69 @@ impl Room {
         &self.bans
     }
 
+    /// The servers that put entries into the log.
+    #[must_use]
+    pub fn servers(&self) -> &Servers {
+        &self.servers
+    }
+
+    /// What all turns so far have come to.
+    #[must_use]
+    pub fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
     /// Appends a line that was said before this room was opened.
     pub fn remember(&mut self, line: &[u8]) {
         self.scrollback.append(&[line]);
     }
 
-    /// Applies an entry. What was true when it was proposed may no longer be true, so everything is checked again here.
-    pub fn apply(&mut self, entry: Entry<'_>) -> Outcome {
+    /// A turn has come out of the log. Returns whether its entries are to be applied, and [`Room::end_turn`] called then:
+    /// the log may have a turn twice, or one of a server that is gone.
+    pub fn begin_turn(&mut self, turn: &Turn<'_>) -> bool {
+        self.turn_start = self.scrollback.end();
+        self.servers.take(turn.server, turn.number, self.now)
+    }
+
+    /// All entries of a turn are applied.
+    pub fn end_turn(&mut self) {
+        let end = self.scrollback.end();
+        // However much of it each server keeps.
+        let start = self.turn_start.max(end.saturating_sub(DIGESTED)).max(self.scrollback.start());
+        let millis = u64::try_from(self.now.as_millis()).unwrap_or(u64::MAX);
+        let numbers = [end, millis, self.roster.seats(), self.roster.online() as u64];
+        self.digest.add(&numbers, self.scrollback.pieces(start, end));
+    }
+
+    /// Applies an entry of a server. What was true when it was proposed may no longer be true, so everything is checked
+    /// again here.
+    pub fn apply(&mut self, server: ServerId, entry: Entry<'_>) -> Outcome {
         self.now = self.now.max(entry.at);
         match entry.change {
-            Change::Join { name, place } => self.join(name, place),
-            Change::Resume { session, place } => self.resume(&session, place),
+            Change::Join { name, place } => self.join(name, place, server),
+            Change::Resume { session, place } => self.resume(&session, place, server),
             Change::Act { seat, line, act } => self.act(seat, line, act),
             Change::GiveUp { seat } if self.roster.is_away(seat) => {
-                self.roster.retire(seat.person, self.now);
                 let name = self.roster.person(seat.person).name.clone();
+                self.roster.retire(seat.person, self.now);
                 let span = self.append(&Public::LeftBecause(name.as_str(), CONNECTION_LOST));
                 Outcome::Left(span)
             }
             Change::GiveUp { .. } => Outcome::Void,
             Change::Rule(rule) => self.rule(rule),
             Change::ShutDown => Outcome::ShuttingDown(self.append(&Public::ShuttingDown)),
-            Change::StartAnew { back_by, reserved_until } => self.start_anew(back_by, reserved_until),
+            Change::Beat { sum, turns } => {
+                self.servers.beat(server, self.now);
+                if self.digest.hear(turns, sum) { Outcome::Done } else { Outcome::Diverged }
+            }
+            Change::ServerGone { server: gone, beats, back_by, reserved_until } => {
+                let is_judged = self.servers.get(gone).is_some_and(|judged| judged.beats == beats) || gone == server;
+                if !(is_judged && self.servers.remove(gone)) {
+                    return Outcome::Void;
+                }
+                self.lose_server(gone, back_by, reserved_until);
+                Outcome::ServerGone(gone)
+            }
             Change::Forget { before } => {
                 self.roster.forget_past(before);
                 Outcome::Done
@@ -118,7 +180,7 @@ impl Room {
         }
     }
 
-    fn join(&mut self, name: Name, place: Place) -> Outcome {
+    fn join(&mut self, name: Name, place: Place, server: ServerId) -> Outcome {
         if self.bans.on(place, self.now).is_some() {
             return Outcome::Banned;
         }
@@ -127,12 +189,12 @@ impl Room {
             Some((Claimed::Reserved, _)) => Outcome::NameReserved,
             None => {
                 let span = self.append(&Public::Joined(name.as_str()));
-                Outcome::Joined(self.roster.add(name, place, span.start), span)
+                Outcome::Joined(self.roster.add(name, place, server, span.start), span)
             }
         }
     }
 
-    fn resume(&mut self, session: &SessionId, place: Place) -> Outcome {
+    fn resume(&mut self, session: &SessionId, place: Place, server: ServerId) -> Outcome {
         if self.bans.on(place, self.now).is_some() {
             return Outcome::Banned;
         }
@@ -140,7 +202,7 @@ impl Room {
         let person = self.roster.person(key);
         let before = Seat { person: key, number: person.seat };
         let was = person.presence;
-        let Some(seat) = self.roster.seat_anew(key, place, self.now) else { return Outcome::NoSuchSession };
+        let Some(seat) = self.roster.seat_anew(key, place, server, self.now) else { return Outcome::NoSuchSession };
         let person = self.roster.person(key);
         let heard = person.session.as_ref().map_or(0, |session| session.heard);
         let name = person.name.clone();
@@ -229,18 +291,16 @@ impl Room {
         Some(Seat { person, number })
     }
 
-    /// Nobody is connected any more: those with a session are away, and the others have left.
-    fn start_anew(&mut self, back_by: Duration, reserved_until: Duration) -> Outcome {
-        let is_present = |person: &Person| !matches!(person.presence, Presence::Gone { .. });
-        let present = self.roster.people().filter(|(_, person)| is_present(person));
-        let present: Vec<PersonKey> = present.map(|(key, _)| key).collect();
-        for key in present {
+    /// Nobody is connected to a server any more.
+    fn lose_server(&mut self, server: ServerId, back_by: Duration, reserved_until: Duration) {
+        let is_at = |person: &Person| person.server == server && !matches!(person.presence, Presence::Gone { .. });
+        let people = self.roster.people().filter(|(_, person)| is_at(person));
+        let people: Vec<PersonKey> = people.map(|(key, _)| key).collect();
+        for key in people {
             if !self.roster.leave_connection(key, back_by, reserved_until) {
-                let name = self.roster.remove(key).name;
-                self.append(&Public::LeftBecause(name.as_str(), CONNECTION_LOST));
+                self.roster.lose_connection(key, self.now);
             }
         }
-        Outcome::Done
     }
 
     /// Everyone reads `text` with the speaker's name between the two `marks` before it.
@@ -296,7 +356,7 @@ mod tests {
         }
 
         fn apply(&mut self, change: Change<'_>) -> Outcome {
-            let outcome = self.room.apply(Entry { at: self.at, change });
+            let outcome = self.room.apply(ServerId::default(), Entry { at: self.at, change });
             self.room.roster().check();
             outcome
         }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::people::People;
 pub use super::people::PersonKey;
 use super::place::Place;
+use super::servers::ServerId;
 use super::session::SessionId;
 use crate::protocol::name::{Look, Name};
 
@@ -33,6 +34,8 @@ pub struct Person {
     pub name: Name,
     /// Where they came from last.
     pub place: Place,
+    /// At which server they are, or were last.
+    pub server: ServerId,
     /// Where the room read that they joined: nobody reads what was said before, but for the history.
     pub since: u64,
     /// The number of the latest seat.
@@ -136,7 +139,7 @@ impl Roster {
     pub fn restore(people: Vec<(PersonKey, Person)>, reserved: &[PersonKey], seats: u64) -> Option<Roster> {
         let mut roster = Roster { seats, ..Roster::default() };
         for (key, person) in &people {
-            let may_be_back = person.session.is_some() || person.presence == Presence::Here;
+            let may_be_back = person.session.is_some() || !matches!(person.presence, Presence::Gone { .. });
             (may_be_back && person.seat <= seats).then_some(())?;
             let tally = roster.places.entry(person.place).or_default();
             let before = if let Presence::Gone { order, .. } = person.presence {
@@ -195,6 +198,12 @@ impl Roster {
     #[must_use]
     pub fn person(&self, key: PersonKey) -> &Person {
         &self.people[key]
+    }
+
+    /// Someone, if there is anybody with that number.
+    #[must_use]
+    pub fn get(&self, key: PersonKey) -> Option<&Person> {
+        self.people.get(key)
     }
 
     /// The person in a seat, if it is still their latest one and they are connected.
@@ -260,14 +269,15 @@ impl Roster {
         (session.reserved_until > now).then_some((Claimed::Reserved, key))
     }
 
-    /// Takes someone in under a name that nobody has. A reservation of it that has expired ends here.
-    pub fn add(&mut self, name: Name, place: Place, since: u64) -> Seat {
+    /// Takes someone in under a name that nobody has, at a server. A reservation of it that has expired ends here.
+    pub fn add(&mut self, name: Name, place: Place, server: ServerId, since: u64) -> Seat {
         let look = name.look().clone();
         self.reserved.remove(&look);
         let number = self.next_seat();
         let person = Person {
             name,
             place,
+            server,
             since,
             seat: number,
             presence: Presence::Here,
@@ -298,9 +308,9 @@ impl Roster {
         self.sessions.insert(id, key);
     }
 
-    /// Gives someone a new seat, for a connection from `place`. Whoever has gone is in the room again. `None`, and nothing
-    /// is changed, if they have gone and someone else has the name by now.
-    pub fn seat_anew(&mut self, key: PersonKey, place: Place, now: Duration) -> Option<Seat> {
+    /// Gives someone a new seat, for a connection from `place` to `server`. Whoever has gone is in the room again. `None`,
+    /// and nothing is changed, if they have gone and someone else has the name by now.
+    pub fn seat_anew(&mut self, key: PersonKey, place: Place, server: ServerId, now: Duration) -> Option<Seat> {
         let person = self.person(key);
         if let Presence::Gone { .. } = person.presence {
             if self.claimed(&person.name, now).is_some_and(|(_, owner)| owner != key) {
@@ -315,7 +325,7 @@ impl Roster {
         }
         let number = self.next_seat();
         let person = &mut self.people[key];
-        (person.seat, person.presence, person.place) = (number, Presence::Here, place);
+        (person.seat, person.presence, person.place, person.server) = (number, Presence::Here, place, server);
         self.places.entry(place).or_default().present += 1;
         Some(Seat { person: key, number })
     }
@@ -330,8 +340,17 @@ impl Roster {
         true
     }
 
-    /// Someone leaves the room and can come back: the session is remembered, and the name is reserved.
+    /// The connection of someone in the room is gone who has no session.
+    pub fn lose_connection(&mut self, key: PersonKey, now: Duration) {
+        self.people[key].presence = Presence::Away { back_by: now };
+    }
+
+    /// Someone leaves the room. Whoever has a session can come back: it is remembered, and the name is reserved.
     pub fn retire(&mut self, key: PersonKey, now: Duration) {
+        if self.person(key).session.is_none() {
+            self.remove(key);
+            return;
+        }
         let order = self.next_seat();
         let person = &mut self.people[key];
         person.presence = Presence::Gone { order, since: now };
@@ -468,7 +487,7 @@ mod tests {
 
     /// Someone called `text` who was here with the session `number`, and has gone.
     fn retired(roster: &mut Roster, text: &str, number: u128, place: Place) -> PersonKey {
-        let key = roster.add(name(text), place, 0).person;
+        let key = roster.add(name(text), place, ServerId::default(), 0).person;
         roster.open_session(key, id(number));
         let session = roster.people[key].session.as_mut().unwrap();
         (session.heard, session.reserved_until) = (1, NOW + HOUR);
@@ -481,9 +500,9 @@ mod tests {
     #[test]
     fn finds_whom_a_name_stands_for() {
         let mut roster = Roster::default();
-        let carol = roster.add(name("carol#0b9189"), HERE, 0).person;
-        let bob = roster.add(name("bob#77a1f0"), HERE, 0).person;
-        let other = roster.add(name("Bob#123456"), HERE, 0).person;
+        let carol = roster.add(name("carol#0b9189"), HERE, ServerId::default(), 0).person;
+        let bob = roster.add(name("bob#77a1f0"), HERE, ServerId::default(), 0).person;
+        let other = roster.add(name("Bob#123456"), HERE, ServerId::default(), 0).person;
         for (typed, found) in [
             ("carol#0b9189", Found::Person(carol)),
             ("CAROL#0B9189", Found::Person(carol)),
@@ -503,7 +522,7 @@ mod tests {
             (old, roster.find("bob"), roster.find("rob")),
             (name("bob#77a1f0"), Found::Nobody, Found::Person(bob))
         );
-        let alice = roster.add(name("AIice#1"), HERE, 0).person;
+        let alice = roster.add(name("AIice#1"), HERE, ServerId::default(), 0).person;
         for typed in ["alice", "Alice", "AIice", "a1ice"] {
             assert_eq!(roster.find(typed), Found::Person(alice), "{typed}");
         }
@@ -515,19 +534,19 @@ mod tests {
     #[test]
     fn names_are_taken_then_reserved_then_free() {
         let mut roster = Roster::default();
-        let carol = roster.add(name("carol"), HERE, 0).person;
+        let carol = roster.add(name("carol"), HERE, ServerId::default(), 0).person;
         assert_eq!(roster.claimed(&name("CAROL"), NOW), Some((Claimed::Taken, carol)));
         roster.remove(carol);
         let carol = retired(&mut roster, "carol", 7, HERE);
         assert_eq!(roster.claimed(&name("Carol"), NOW), Some((Claimed::Reserved, carol)));
         assert_eq!(roster.claimed(&name("Carol"), NOW + HOUR), None);
-        let other = roster.add(name("Carol"), HERE, 0).person;
-        assert_eq!(roster.seat_anew(carol, HERE, NOW), None, "the name is someone else's");
+        let other = roster.add(name("Carol"), HERE, ServerId::default(), 0).person;
+        assert_eq!(roster.seat_anew(carol, HERE, ServerId::default(), NOW), None, "the name is someone else's");
         roster.remove(other);
-        assert!(roster.seat_anew(carol, HERE, NOW).is_some());
+        assert!(roster.seat_anew(carol, HERE, ServerId::default(), NOW).is_some());
         roster.check();
 
-        let silent = roster.add(name("silent"), HERE, 0).person;
+        let silent = roster.add(name("silent"), HERE, ServerId::default(), 0).person;
         roster.open_session(silent, id(8));
         roster.retire(silent, NOW);
         assert_eq!(roster.claimed(&name("silent"), NOW), None);
@@ -541,7 +560,7 @@ mod tests {
         let (mut roster, other) = (Roster::default(), Place::of([192, 0, 2, 1].into()));
         retired(&mut roster, "honest", 1, other);
         for number in 0..2 * PAST_SESSIONS_PER_PLACE {
-            let key = roster.add(name(&format!("m{number}")), HERE, 0).person;
+            let key = roster.add(name(&format!("m{number}")), HERE, ServerId::default(), 0).person;
             roster.open_session(key, id(1000 + number as u128));
             roster.retire(key, NOW);
         }
@@ -556,10 +575,10 @@ mod tests {
     #[test]
     fn people_are_counted_by_place() {
         let (mut roster, other) = (Roster::default(), Place::of([192, 0, 2, 1].into()));
-        let bob = roster.add(name("bob"), HERE, 0).person;
-        roster.add(name("eve"), HERE, 0);
+        let bob = roster.add(name("bob"), HERE, ServerId::default(), 0).person;
+        roster.add(name("eve"), HERE, ServerId::default(), 0);
         assert_eq!((roster.present_from(HERE), roster.present_from(other)), (2, 0));
-        assert!(roster.seat_anew(bob, other, NOW).is_some());
+        assert!(roster.seat_anew(bob, other, ServerId::default(), NOW).is_some());
         assert_eq!((roster.present_from(HERE), roster.present_from(other)), (1, 1));
         roster.remove(bob);
         assert_eq!((roster.present_from(other), roster.online()), (0, 1));

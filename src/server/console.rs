@@ -102,7 +102,8 @@ impl Console {
         match event {
             Event::Said(span) => self.print_line(Verbosity::All, '~', log, span.clone(), format_args!("")),
             Event::Joined(id, span, online) => {
-                self.print_notice('+', log, span, format_args!("{} ({online} online)", from(*id)));
+                let from = id.map_or(FromPeer(None), from);
+                self.print_notice('+', log, span, format_args!("{from} ({online} online)"));
             }
             Event::Left(span, online) => self.print_notice('-', log, span, format_args!(" ({online} online)")),
             Event::Told(span) => self.print_notice('~', log, span, format_args!("")),

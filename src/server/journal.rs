@@ -14,8 +14,8 @@ use crate::lobby::{Lobby, Random};
 use crate::log::disk::{Answer, Disk, Query, Recovered};
 use crate::protocol::notice::LONGEST_NOTICE;
 use crate::room::Room;
-use crate::room::entry::Entry;
 use crate::room::scrollback::Scrollback;
+use crate::room::turn::Turn;
 
 /// How far positions skip ahead if what was said last may be missing, in bytes: so no position means two things.
 const SKIP: u64 = 1 << 40;
@@ -73,11 +73,11 @@ impl Journal {
     /// # Errors
     /// Where the disk gives back something else than it was given.
     pub fn apply(&mut self, lobby: &mut Lobby, now: Duration) -> anyhow::Result<()> {
-        while let Some(entries) = self.disk.committed() {
+        while let Some(turn) = self.disk.committed() {
             let from = lobby.room().scrollback().end();
-            lobby.apply(&entries, now).with_context(|| format!("cannot go on with the log {}", self.path.display()))?;
+            lobby.apply(&turn, now).with_context(|| format!("cannot go on with the log {}", self.path.display()))?;
             record(&mut self.disk, lobby.room(), from);
-            self.since_checkpoint.get_or_insert((now, 0)).1 += entries.len();
+            self.since_checkpoint.get_or_insert((now, 0)).1 += turn.len();
         }
         while let Some(Answer { id, lines }) = self.disk.answer() {
             let lines: Vec<_> = lines.into_iter().map(|line| (time_of_day(line.at), line.text)).collect();
@@ -92,8 +92,8 @@ impl Journal {
             self.forget_at = now + FORGET_TIME;
             lobby.forget_sessions(now.saturating_sub(self.keep), now);
         }
-        if let Some(entries) = lobby.take_proposals() {
-            self.disk.submit(entries);
+        while let Some(turn) = lobby.next_turn() {
+            self.disk.submit(turn);
         }
         for question in lobby.take_questions() {
             self.disk.ask(question.asker, Query { words: question.words, lines: question.lines });
@@ -151,13 +151,18 @@ fn recover(disk: &mut Disk, recovered: Recovered, scrollback: usize) -> anyhow::
     };
     for turn in &recovered.turns {
         let mut from = room.scrollback().end();
-        for entry in Entry::decode(turn) {
+        let turn = Turn::decode(turn)?;
+        if !room.begin_turn(&turn) {
+            continue;
+        }
+        for entry in turn.entries() {
             if room.scrollback().end() - from > room.scrollback().capacity() as u64 / 4 {
                 record(disk, &room, from);
                 from = room.scrollback().end();
             }
-            room.apply(entry?);
+            room.apply(turn.server, entry?);
         }
+        room.end_turn();
         record(disk, &room, from);
     }
     if !recovered.is_complete {

@@ -24,9 +24,9 @@ use gotcp::lobby::{Lobby, Random};
 use gotcp::protocol::line::{Line, LineBuffer};
 use gotcp::protocol::name::Name;
 use gotcp::room::Room;
-use gotcp::room::entry::Entry;
 use gotcp::room::place::Place;
 use gotcp::room::scrollback::Scrollback;
+use gotcp::room::turn::Turn;
 use gotcp::server::reactor::Reactor;
 use mio::Token;
 
@@ -124,9 +124,12 @@ impl Log {
     /// The room that these turns make.
     fn replay(mut room: Room, turns: &[Vec<u8>]) -> Room {
         for turn in turns {
-            for entry in Entry::decode(turn) {
-                room.apply(entry.expect("the log gives back what it was given"));
+            let turn = Turn::decode(turn).expect("the log gives back what it was given");
+            assert!(room.begin_turn(&turn), "each turn is there once");
+            for entry in turn.entries() {
+                room.apply(turn.server, entry.expect("the log gives back what it was given"));
             }
+            room.end_turn();
         }
         room
     }
@@ -476,7 +479,7 @@ impl World {
         self.commit();
         self.reactor.turn(self.now, self.now);
         if let Some(log) = &mut self.log {
-            log.submitted.extend(self.reactor.lobby.take_proposals());
+            log.submitted.extend(std::iter::from_fn(|| self.reactor.lobby.next_turn()));
         }
         self.reactor.reap(self.now, drop);
         self.reactor.lobby.check();
