@@ -57,15 +57,25 @@ impl FromStr for Address {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> anyhow::Result<Address> {
+        Address::parse(text, PORT)
+    }
+}
+
+impl Address {
+    /// Reads an address of something that has a usual port.
+    ///
+    /// # Errors
+    /// Where it is no address; says what one looks like.
+    pub fn parse(text: &str, usual: u16) -> anyhow::Result<Address> {
         if text.parse::<Ipv6Addr>().is_ok() {
-            return Ok(Address { host: text.into(), port: PORT });
+            return Ok(Address { host: text.into(), port: usual });
         }
         let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
             Some((host, "")) => (host, None),
             Some((host, rest)) => (host, Some(rest.strip_prefix(':').context("a colon has to stand before the port")?)),
             None => text.rsplit_once(':').map_or((text, None), |(host, port)| (host, Some(port))),
         };
-        let port = port.map_or(Ok(PORT), parse_port)?;
+        let port = port.map_or(Ok(usual), parse_port)?;
         let is_host = !host.is_empty() && !host.contains(|c: char| c.is_whitespace() || c == '/');
         ensure!(is_host, "it must be HOST or HOST:PORT, like chat.example or 192.168.1.5:7777");
         Ok(Address { host: host.into(), port })

@@ -12,6 +12,7 @@ use humantime::parse_rfc3339_weak;
 
 use crate::address::{ListenAddress, ServerAddress};
 use crate::fingerprint::Fingerprint;
+use crate::log::nats::NatsPlace;
 
 /// The default address of both halves.
 const DEFAULT_ADDRESS: &str = "127.0.0.1:7777";
@@ -110,11 +111,19 @@ pub struct ServerArgs {
     #[arg(long, value_name = "LINES", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     pub burst: u32,
 
-    /// Where the room is kept: in memory, or in FILE, so that it survives its server
-    #[arg(long, value_name = "memory|FILE", default_value = "memory", value_parser = log_place)]
+    /// Where the room is kept: in memory; in FILE, so that it survives its server; or in NATS, so that several servers
+    /// share it
+    #[arg(
+        long,
+        value_name = "memory|FILE|nats://HOST/ROOM",
+        env = "GOTCP_LOG",
+        hide_env_values = true,
+        default_value = "memory",
+        value_parser = log_place
+    )]
     pub log: LogPlace,
 
-    /// How long a FILE of --log keeps what was said, and sessions that nobody comes back to
+    /// How long a log that lasts keeps what was said, and sessions that nobody comes back to
     #[arg(long, value_name = "TIME", default_value = "30d", value_parser = positive_duration)]
     pub keep: Duration,
 
@@ -251,6 +260,8 @@ pub enum LogPlace {
     Memory,
     /// In a file.
     File(PathBuf),
+    /// In NATS, where several servers share it.
+    Nats(NatsPlace),
 }
 
 /// Whether a server speaks TLS.
@@ -285,9 +296,12 @@ fn host_name(text: &str) -> anyhow::Result<String> {
 }
 
 fn log_place(text: &str) -> anyhow::Result<LogPlace> {
-    ensure!(!text.is_empty(), "it must be `memory` or the name of a file");
-    ensure!(!text.contains("://"), "it must be `memory` or the name of a file, not an address");
-    Ok(if text == "memory" { LogPlace::Memory } else { LogPlace::File(text.into()) })
+    ensure!(!text.is_empty(), "it must be `memory`, the name of a file, or nats://HOST/ROOM");
+    Ok(match text {
+        "memory" => LogPlace::Memory,
+        _ if text.contains("://") => LogPlace::Nats(text.parse()?),
+        _ => LogPlace::File(text.into()),
+    })
 }
 
 /// A moment, as the time since the UNIX epoch.

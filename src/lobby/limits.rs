@@ -33,6 +33,12 @@ pub const MAX_TURNED_AWAY: usize = 64;
 /// The rate of a place is this many times that of one connection.
 pub const PLACE_SHARE: u32 = 5;
 
+/// The longest line where several servers share a room, in bytes, its LF included: each has to have room for what the
+/// others take.
+pub const SHARED_MAX_LINE: usize = 64 * 1024;
+/// The smallest scrollback there, in bytes: a quarter of it takes the longest line of any server.
+pub const SHARED_SCROLLBACK: usize = (4 * Limits::longest_outcome(SHARED_MAX_LINE)).next_power_of_two();
+
 /// A byte that is replaced becomes U+FFFD, which has three bytes.
 const GROWTH: usize = 3;
 
@@ -79,7 +85,7 @@ impl Limits {
 
     /// The most that a line of `length` bytes can append: a message, and the news that its sender has left.
     #[must_use]
-    pub fn longest_outcome(length: usize) -> usize {
+    pub const fn longest_outcome(length: usize) -> usize {
         GROWTH * length + MAX_BYTES + LONGEST_NOTICE
     }
 }

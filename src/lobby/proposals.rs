@@ -14,7 +14,6 @@
 //! line does.
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::time::Duration;
 
 use super::client::{Client, State};
@@ -26,25 +25,33 @@ use super::orders::{Given, Telling};
 use super::{ClientId, Due, Lobby};
 use crate::protocol::name::Name;
 use crate::protocol::notice::Error;
-use crate::room::entry::{Change, Entry, Outcome, Unreadable};
+use crate::room::entry::{Change, Entry, Outcome, Unreadable, Unusable};
 use crate::room::roster::{Presence, Seat};
 use crate::room::session::SessionId;
 use crate::room::turn::Turn;
 
-/// The most that one turn of the log holds, in bytes, unless it is one entry.
+/// The most that one turn of the log holds, and that it appends to what was said, in bytes, unless it is one entry.
 const LONGEST_TURN: usize = 64 * 1024;
 
 /// Proposals that are not decided yet.
 #[derive(Debug, Default)]
 pub(super) struct Proposals {
     /// Encoded entries that the log has not been given yet, as they make turns.
-    turns: VecDeque<Vec<u8>>,
+    turns: VecDeque<Pending>,
     /// The number of the next turn.
     number: u64,
     /// What they and those that the log has been given are for, in order.
     undecided: VecDeque<Undecided>,
     /// What all of them append at most, in bytes.
     pub(super) bytes: usize,
+}
+
+/// Entries for one turn.
+#[derive(Debug, Default)]
+struct Pending {
+    entries: Vec<u8>,
+    /// The most that they append, in bytes.
+    text: usize,
 }
 
 #[derive(Debug)]
@@ -55,44 +62,20 @@ struct Undecided {
     bytes: usize,
 }
 
-/// Why a server cannot go on with its log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unusable {
-    /// Something in it cannot be read.
-    Unreadable,
-    /// Another server has made another room of it.
-    Diverged,
-}
-
-impl From<Unreadable> for Unusable {
-    fn from(Unreadable: Unreadable) -> Unusable {
-        Unusable::Unreadable
-    }
-}
-
-impl fmt::Display for Unusable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Unusable::Unreadable => Unreadable.fmt(f),
-            Unusable::Diverged => f.write_str("another server has made another room of it: are they of one version?"),
-        }
-    }
-}
-
-impl std::error::Error for Unusable {}
-
 impl Proposals {
     /// Adds an entry to those that the log is to be given.
     fn add(&mut self, entry: &Entry<'_>) {
         if self.turns.is_empty() {
-            self.turns.push_back(Vec::new());
+            self.turns.push_back(Pending::default());
         }
-        let turn = self.turns.back_mut().expect("there is one");
-        let before = turn.len();
-        entry.encode(turn);
-        if before > 0 && turn.len() > LONGEST_TURN {
-            let next = turn.split_off(before);
-            self.turns.push_back(next);
+        let Pending { entries, text } = self.turns.back_mut().expect("there is one");
+        let (before, longest) = (entries.len(), entry.change.longest_line());
+        entry.encode(entries);
+        if before > 0 && entries.len().max(*text + longest) > LONGEST_TURN {
+            let entries = entries.split_off(before);
+            self.turns.push_back(Pending { entries, text: longest });
+        } else {
+            *text += longest;
         }
     }
 
@@ -176,10 +159,22 @@ impl Lobby {
     /// The next turn for the log, encoded, of what was proposed; `None` if there is nothing.
     pub fn next_turn(&mut self) -> Option<Vec<u8>> {
         let proposals = self.proposals.as_mut()?;
-        let entries = proposals.turns.pop_front()?;
+        let Pending { entries, .. } = proposals.turns.pop_front()?;
         let turn = Turn::encode(self.server, proposals.number, &entries);
         proposals.number += 1;
         Some(turn)
+    }
+
+    /// Whether a turn of the log may be applied now: as long as readers are behind who read at a fair pace, what others say
+    /// waits for them, but not what `is_urgent`.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn has_room_to_apply(&self, turn: &[u8], is_urgent: bool) -> Result<bool, Unreadable> {
+        let bytes = Turn::decode(turn)?.longest_text()? as u64;
+        let said = self.room.scrollback().end() - self.turn_start;
+        let room = if is_urgent { self.backpressure.watermarks.turn } else { self.backpressure.budget };
+        Ok(said + bytes <= room || is_urgent && said == 0)
     }
 
     /// Applies a turn that the log has, in the log's order. The log may have one twice: it takes effect once.

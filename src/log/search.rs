@@ -47,7 +47,8 @@ pub fn last_lines(file: &Connection, query: &Query, patience: Duration) -> anyho
     Ok(found)
 }
 
-fn holds_all(line: &str, words: &[String]) -> bool {
+/// Whether a line holds all these words, which are in lower case.
+pub fn holds_all(line: &str, words: &[String]) -> bool {
     words.is_empty() || {
         let line = line.to_lowercase();
         words.iter().all(|word| line.contains(word.as_str()))

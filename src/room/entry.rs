@@ -269,6 +269,32 @@ impl fmt::Display for Unreadable {
 
 impl std::error::Error for Unreadable {}
 
+/// Why a server cannot go on with its log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unusable {
+    /// Something in it cannot be read.
+    Unreadable,
+    /// Another server has made another room of it.
+    Diverged,
+}
+
+impl From<Unreadable> for Unusable {
+    fn from(Unreadable: Unreadable) -> Unusable {
+        Unusable::Unreadable
+    }
+}
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unusable::Unreadable => Unreadable.fmt(f),
+            Unusable::Diverged => f.write_str("another server has made another room of it: are they of one version?"),
+        }
+    }
+}
+
+impl std::error::Error for Unusable {}
+
 impl Entry<'_> {
     /// Appends the entry, encoded, to others that make a [`Turn`](super::turn::Turn).
     pub fn encode(&self, entries: &mut Vec<u8>) {

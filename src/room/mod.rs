@@ -24,7 +24,7 @@ use crate::protocol::name::Name;
 use crate::protocol::notice::{CONNECTION_LOST, Public};
 use bans::{Ban, Bans};
 use digest::Digest;
-use entry::{Act, Change, Entry, Farewell, Outcome, Rule};
+use entry::{Act, Change, Entry, Farewell, Outcome, Rule, Unusable};
 use place::Place;
 use roster::{Claimed, Person, PersonKey, Presence, Roster, Seat};
 use scrollback::Scrollback;
@@ -125,6 +125,22 @@ impl Room {
     /// Appends a line that was said before this room was opened.
     pub fn remember(&mut self, line: &[u8]) {
         self.scrollback.append(&[line]);
+    }
+
+    /// Applies a whole turn that has come out of the log, where nobody wants to know what comes of each entry.
+    ///
+    /// # Errors
+    /// Where it cannot be read, or has led to another room at the server that it is from.
+    pub fn apply_turn(&mut self, turn: &Turn<'_>) -> Result<(), Unusable> {
+        if self.begin_turn(turn) {
+            for entry in turn.entries() {
+                if self.apply(turn.server, entry?) == Outcome::Diverged {
+                    return Err(Unusable::Diverged);
+                }
+            }
+            self.end_turn();
+        }
+        Ok(())
     }
 
     /// A turn has come out of the log. Returns whether its entries are to be applied, and [`Room::end_turn`] called then:

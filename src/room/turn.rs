@@ -46,6 +46,14 @@ impl<'a> Turn<'a> {
         Ok(Turn { server, number, entries })
     }
 
+    /// The most that it appends to what was said, in bytes.
+    ///
+    /// # Errors
+    /// Where something in it cannot be read.
+    pub fn longest_text(&self) -> Result<usize, Unreadable> {
+        self.entries().map(|entry| Ok(entry?.change.longest_line())).sum()
+    }
+
     /// The entries, in order, up to the first one that cannot be read.
     pub fn entries(&self) -> impl Iterator<Item = Result<Entry<'a>, Unreadable>> + use<'a> {
         let mut rest = self.entries;

@@ -18,6 +18,11 @@ impl Clock {
         Clock { start: Instant::now(), start_time: time.max(least) }
     }
 
+    /// The log shows that it is at least `least` somewhere else: from now on it is here, too.
+    pub fn catch_up(&mut self, least: Duration) {
+        self.start_time += least.saturating_sub(self.now());
+    }
+
     /// The time.
     #[must_use]
     pub fn now(&self) -> Duration {

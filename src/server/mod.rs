@@ -31,9 +31,8 @@ use bytesize::ByteSize;
 use mio::{Events, Poll, Registry, Token, Waker};
 
 use crate::cli::{LogPlace, ServerArgs, TlsMode, WrongUsage};
-use crate::lobby::Lobby;
 use crate::lobby::access::AccessLimits;
-use crate::lobby::limits::{Limits, MAX_TURNED_AWAY};
+use crate::lobby::limits::{Limits, MAX_TURNED_AWAY, SHARED_MAX_LINE, SHARED_SCROLLBACK};
 use crate::lobby::rate_limit::Rate;
 use crate::lobby::secret::{Keys, Secret};
 use crate::password;
@@ -127,17 +126,7 @@ impl Server {
         let waker = Arc::new(Waker::new(poll.registry(), WAKE).context("cannot wait for other threads")?);
         let wake = move || waker.wake().expect("a waker needs no memory and no descriptor");
         let terminal = Terminal::open(wake.clone()).context("cannot read from the terminal")?;
-        let (mut lobby, journal, clock) = match &args.log {
-            LogPlace::Memory => {
-                let lobby = Lobby::new(limits, Box::new(random)).ok();
-                let no_memory = || format!("there is not enough memory for a scrollback of {}", args.scrollback);
-                (lobby.with_context(no_memory)?, None, Clock::new(Duration::ZERO))
-            }
-            LogPlace::File(path) => {
-                let (journal, lobby, clock) = Journal::open(path, args.keep, limits, Box::new(random), wake.clone())?;
-                (lobby, Some(journal), clock)
-            }
-        };
+        let (journal, mut lobby, clock) = Journal::open(args, limits, Box::new(random), wake.clone(), &mut console)?;
         // What was said before is in the log, if there is one.
         let history = if journal.is_some() { 0 } else { args.history };
         let transcript = args.transcript.as_deref().map(|path| {
@@ -214,6 +203,7 @@ impl Server {
         let mut code = self.dispatch(now);
         if let Some(journal) = &mut self.journal {
             journal.apply(&mut self.reactor.lobby, now)?;
+            self.clock.catch_up(self.reactor.lobby.room().now());
         }
         self.accept(now);
         self.obey(now);
@@ -449,6 +439,15 @@ fn limits(args: &ServerArgs, clients: usize) -> anyhow::Result<Limits> {
             is_tls_required: args.is_tls_required(),
         },
     };
+    if let LogPlace::Nats(_) = args.log {
+        ensure!(
+            limits.max_line <= SHARED_MAX_LINE && limits.scrollback >= SHARED_SCROLLBACK,
+            WrongUsage(format!(
+                "where servers share a room, --max-line is at most {SHARED_MAX_LINE}, and --scrollback at least {}",
+                ByteSize::b(SHARED_SCROLLBACK as u64)
+            ))
+        );
+    }
     let least = limits.smallest_scrollback();
     ensure!(
         limits.scrollback >= least,

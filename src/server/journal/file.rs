@@ -1,14 +1,11 @@
-//! The room's log in a file, between the lobby and the disk.
+//! A log in a file, which no other server has.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
 
-use super::clock::Clock;
-use super::console::Console;
+use super::{FORGET_TIME, OUT_OF_REACH, time_of_day};
 use crate::lobby::limits::Limits;
 use crate::lobby::{Lobby, Random};
 use crate::log::disk::{Answer, Disk, Query, Recovered};
@@ -16,6 +13,8 @@ use crate::protocol::notice::LONGEST_NOTICE;
 use crate::room::Room;
 use crate::room::scrollback::Scrollback;
 use crate::room::turn::Turn;
+use crate::server::clock::Clock;
+use crate::server::console::Console;
 
 /// How far positions skip ahead if what was said last may be missing, in bytes: so no position means two things.
 const SKIP: u64 = 1 << 40;
@@ -23,15 +22,11 @@ const SKIP: u64 = 1 << 40;
 const CHECKPOINT_TIME: Duration = Duration::from_secs(60);
 /// ...or once this many bytes of entries have come since the last one. Reading them takes well under a second.
 const CHECKPOINT_BYTES: usize = 16 * 1024 * 1024;
-/// How often sessions that nobody comes back to are forgotten.
-const FORGET_TIME: Duration = Duration::from_secs(60 * 60);
-/// Once the disk has taken nothing for so long, the people in the room are told.
-const OUT_OF_REACH: Duration = Duration::from_secs(2);
 
 /// The log of a room in a file.
 ///
-/// What the lobby proposes goes to the disk once a turn, and is applied when it is committed there. What came of it, the
-/// lines that everybody reads, is recorded beside it, to be searched and to be read by people.
+/// Turns are applied when they are committed to the disk. What came of them, the lines that everybody reads, is recorded
+/// beside them, to be searched and to be read by people.
 #[derive(Debug)]
 pub struct Journal {
     disk: Disk,
@@ -177,10 +172,4 @@ fn record(disk: &mut Disk, room: &Room, from: u64) {
     if !text.is_empty() {
         disk.record(from, room.now(), String::from_utf8(text).expect("whole lines that were sanitised"));
     }
-}
-
-/// Hours and minutes, where the server is.
-fn time_of_day(at: Duration) -> String {
-    let time = Timestamp::from_second(i64::try_from(at.as_secs()).unwrap_or(i64::MAX)).unwrap_or_default();
-    time.to_zoned(TimeZone::system()).strftime("%H:%M").to_string()
 }
