@@ -40,6 +40,8 @@ pub struct Client {
     pub heard: u64,
     /// Which connection it is: no other one ever has this number.
     pub serial: u64,
+    /// The number of the latest seat that there was when it came.
+    pub came_after: u64,
     /// How many of its proposals are not decided yet.
     pub undecided: u32,
     /// Whether no line of it may be processed before all of those are decided.
@@ -103,7 +105,7 @@ pub enum End {
 impl Client {
     /// A connection that has just come in.
     #[must_use]
-    pub fn new(serial: u64, place: Place, state: State, entrance: Entrance) -> Client {
+    pub fn new(serial: u64, came_after: u64, place: Place, state: State, entrance: Entrance) -> Client {
         Client {
             place,
             state,
@@ -115,6 +117,7 @@ impl Client {
             token: None,
             heard: 0,
             serial,
+            came_after,
             undecided: 0,
             is_held_up: false,
             entrance,

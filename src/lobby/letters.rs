@@ -52,6 +52,12 @@ pub(super) struct Letters {
 }
 
 impl Letters {
+    /// Forgets all of them: those who wait are gone. Numbers are not used again.
+    pub fn clear(&mut self) {
+        self.new.clear();
+        self.awaited.clear();
+    }
+
     /// How many answers a connection waits for.
     pub fn awaited_by(&self, serial: u64) -> usize {
         self.awaited.values().filter(|(caller, ..)| caller.is_some_and(|caller| caller.serial == serial)).count()

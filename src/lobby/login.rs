@@ -143,7 +143,8 @@ impl Lobby {
             self.keep_bucket(other, now);
         }
         let place = self.client(id).place;
-        self.propose(Some(id), Purpose::Resume(Box::new(resume)), Change::Resume { session, place }, now);
+        let after = self.client(id).came_after;
+        self.propose(Some(id), Purpose::Resume(Box::new(resume)), Change::Resume { session, place, after }, now);
     }
 
     /// Whether the owner of a session has come back over a connection that is newer than this one: what this one asks was
@@ -161,6 +162,7 @@ impl Lobby {
         let Outcome::Resumed { seat, heard, joined, .. } = outcome else {
             return match id {
                 Some(id) if outcome == Outcome::Banned => self.refuse_banned(id, now),
+                Some(id) if outcome == Outcome::Overtaken => self.end_with(id, Error::WasBehind, now),
                 Some(id) => self.refuse_login(id, Error::BadSession),
                 None => {}
             };

@@ -239,7 +239,8 @@ impl Lobby {
         let is_open = entrance == Entrance::Open;
         let state = if is_open { State::Nameless { deadline } } else { State::Closing };
         self.serials += 1;
-        let before = self.clients[id.0].replace(Client::new(self.serials, place, state, entrance));
+        let came_after = self.room.roster().seats();
+        let before = self.clients[id.0].replace(Client::new(self.serials, came_after, place, state, entrance));
         debug_assert!(before.is_none(), "a number is given out once at a time");
         if is_open {
             self.access.enter(place);

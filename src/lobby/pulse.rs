@@ -106,14 +106,14 @@ impl Lobby {
         self.server = ServerId::new((self.random)());
         self.proposals.as_mut().expect("only a log says that").clear();
         self.pulse = super::Pulse::default();
-        self.letters = super::Letters::default();
+        self.letters.clear();
         let server = self.server;
         for id in (0..self.clients.len()).map(ClientId) {
             let Some(client) = &mut self.clients[id.0] else { continue };
             let was_concerned = client.undecided > 0 || matches!(client.state, State::Member(_));
             (client.undecided, client.is_held_up) = (0, false);
             if was_concerned && client.state != State::Closing {
-                self.end_with(id, Error::ServerWasGone, now);
+                self.end_with(id, Error::WasBehind, now);
             }
         }
         self.look_after(|at| at != server);

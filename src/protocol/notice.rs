@@ -283,8 +283,8 @@ pub enum Error<'a> {
     ReadTooSlowly,
     /// The session was resumed over another connection; closed.
     ResumedElsewhere,
-    /// The other servers of the room have taken this one for gone; closed.
-    ServerWasGone,
+    /// The server did not know what other servers of the room know; closed.
+    WasBehind,
 }
 
 impl Private<'_> {
@@ -368,7 +368,7 @@ impl fmt::Display for Error<'_> {
             Error::ReadsTooSlowly(name) => write!(f, "{name} reads too slowly; try again later"),
             Error::ReadTooSlowly => write!(f, "you read too slowly"),
             Error::ResumedElsewhere => write!(f, "resumed elsewhere"),
-            Error::ServerWasGone => write!(f, "this server had lost the room; come again"),
+            Error::WasBehind => write!(f, "this server was behind the room; come again"),
         }
     }
 }
@@ -475,7 +475,7 @@ mod tests {
             (Error::NameReserved("bob"), "the name bob belongs to someone who is away"),
             (Error::ReadsTooSlowly("bob"), "bob reads too slowly; try again later"),
             (Error::ResumedElsewhere, "resumed elsewhere"),
-            (Error::ServerWasGone, "this server had lost the room; come again"),
+            (Error::WasBehind, "this server was behind the room; come again"),
             (Error::PasswordFirst, "say !password WORD first"),
             (Error::WrongPassword, "wrong password"),
             (Error::PasswordInPlain, "the password is taken over TLS only"),

@@ -45,6 +45,9 @@ pub enum Change<'a> {
         session: SessionId,
         /// Where the connection comes from.
         place: Place,
+        /// The number of the latest seat that the server knew of when the connection came. If the session's owner has
+        /// come back at another server since, the connection is older than that.
+        after: u64,
     },
     /// Someone did something.
     Act {
@@ -212,6 +215,8 @@ pub enum Outcome {
     NameReserved,
     /// There is no such session, or its name has gone to someone else.
     NoSuchSession,
+    /// The owner of the session has come back elsewhere meanwhile.
+    Overtaken,
     /// Nobody may come from there.
     Banned,
     /// Nothing that this one says is heard until then.

@@ -166,7 +166,7 @@ impl Room {
         self.now = self.now.max(entry.at);
         match entry.change {
             Change::Join { name, place } => self.join(name, place, server),
-            Change::Resume { session, place } => self.resume(&session, place, server),
+            Change::Resume { session, place, after } => self.resume(&session, place, server, after),
             Change::Act { seat, line, act } => self.act(seat, line, act),
             Change::GiveUp { seat } if self.roster.is_away(seat) => {
                 let name = self.roster.person(seat.person).name.clone();
@@ -210,12 +210,15 @@ impl Room {
         }
     }
 
-    fn resume(&mut self, session: &SessionId, place: Place, server: ServerId) -> Outcome {
+    fn resume(&mut self, session: &SessionId, place: Place, server: ServerId, after: u64) -> Outcome {
         if self.bans.on(place, self.now).is_some() {
             return Outcome::Banned;
         }
         let Some(key) = self.roster.owner_of(session) else { return Outcome::NoSuchSession };
         let person = self.roster.person(key);
+        if person.seat > after && person.server != server {
+            return Outcome::Overtaken;
+        }
         let before = Seat { person: key, number: person.seat };
         let was = person.presence;
         let Some(seat) = self.roster.seat_anew(key, place, server, self.now) else { return Outcome::NoSuchSession };
@@ -390,7 +393,7 @@ mod tests {
         }
 
         fn resume(&mut self, session: SessionId) -> Outcome {
-            self.apply(Change::Resume { session, place: Place::LOCALHOST })
+            self.apply(Change::Resume { session, place: Place::LOCALHOST, after: 0 })
         }
 
         fn said(&self) -> String {
@@ -483,7 +486,7 @@ mod tests {
         let ban = Rule::Ban { name: dave(), place: Some(there), term: "4s", until, reason: "spam" };
         assert!(matches!(log.apply(Change::Rule(ban)), Outcome::Expelled(..)), "at the terminal of the server");
         assert_eq!(log.apply(join("zoe")), Outcome::Banned);
-        assert_eq!(log.apply(Change::Resume { session: carols, place: there }), Outcome::Banned);
+        assert_eq!(log.apply(Change::Resume { session: carols, place: there, after: 0 }), Outcome::Banned);
         log.join("dave");
         log.at = until;
         assert!(matches!(log.apply(join("zoe")), Outcome::Joined(..)));

@@ -3,7 +3,9 @@
 mod backpressure;
 #[cfg(unix)]
 mod browsers;
+mod people;
 mod readers;
+mod servers;
 mod sessions;
 #[path = "../support/mod.rs"]
 mod support;

@@ -12,17 +12,17 @@ use std::collections::{HashSet, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::people::{Connection, Heard, Person};
 use crate::support::pipe::{Pipe, Wire};
 use crate::support::seeds;
 use fastrand::Rng;
-use gotcp::client::session::{News, Phase, Session};
+use gotcp::client::session::Phase;
 use gotcp::lobby::access::AccessLimits;
 use gotcp::lobby::limits::Limits;
 use gotcp::lobby::rate_limit::Rate;
 use gotcp::lobby::secret::Keys;
 use gotcp::lobby::{Lobby, Random};
-use gotcp::protocol::line::{Line, LineBuffer};
-use gotcp::protocol::name::Name;
+use gotcp::protocol::line::LineBuffer;
 use gotcp::room::Room;
 use gotcp::room::place::Place;
 use gotcp::room::scrollback::Scrollback;
@@ -133,45 +133,6 @@ impl Log {
         }
         room
     }
-}
-
-/// Somebody at a client.
-struct Person {
-    session: Session,
-    /// The connection that the client believes in.
-    line: Option<Connection>,
-    typed: Vec<String>,
-    /// How many whispers to the listener were typed, and how many new names.
-    whispers: usize,
-    names: usize,
-    /// The whispers that came.
-    whispered: Vec<String>,
-    /// What was shown of the room, in order.
-    shown: Vec<Shown>,
-    /// Whether this connection's history has been announced, and the greeting not yet come.
-    has_history: bool,
-    /// Whether some lines may be there twice, because the session or a part of the conversation is gone.
-    may_double: bool,
-}
-
-/// What a person sees.
-#[derive(Debug, PartialEq, Eq)]
-enum Shown {
-    /// A line of the room.
-    Line(String),
-    /// This many bytes are missing here.
-    Missed(usize),
-    /// The client has joined as a newcomer: it does not know what was said in between.
-    Anew,
-}
-
-struct Connection {
-    token: Token,
-    pipe: Rc<RefCell<Pipe>>,
-    outgoing: VecDeque<u8>,
-    /// How much of what the server has written has arrived.
-    arrived: usize,
-    input: LineBuffer,
 }
 
 struct World {
@@ -346,8 +307,14 @@ impl World {
         let token = self.reactor.admit(Place::LOCALHOST, self.now, |_| Ok::<_, ()>(wire));
         let token = token.expect("this socket opens").expect("there is room");
         let person = &mut self.people[at];
-        person.line =
-            Some(Connection { token, pipe, outgoing: VecDeque::new(), arrived: 0, input: LineBuffer::default() });
+        person.line = Some(Connection {
+            server: 0,
+            token,
+            pipe,
+            outgoing: VecDeque::new(),
+            arrived: 0,
+            input: LineBuffer::default(),
+        });
         person.has_history = false;
         person.session.connected(true);
     }
@@ -377,7 +344,10 @@ impl World {
             }
             (bytes, line.arrived == pipe.from_server.len() && (pipe.finished || pipe.closed))
         };
-        self.tally.hear(person, &bytes);
+        let Heard { resumed, rejoined, missed } = person.hear(&bytes);
+        self.tally.resumed += resumed;
+        self.tally.rejoined += rejoined;
+        self.tally.missed += missed;
         if is_over {
             // The server has ended the connection; the client ends its side, too.
             let line = person.line.take().expect("it was there");
@@ -556,25 +526,9 @@ impl World {
         }
         for (at, person) in self.people.iter().enumerate() {
             assert_eq!(person.session.unacked().len(), 0, "person {at} has lines that were not processed");
-            self.judge_reading(at, person);
-            let mine: Vec<&str> = self
-                .said
-                .iter()
-                .filter_map(|line| line.split_once(&format!(": <{at}.")))
-                .map(|(_, rest)| rest)
-                .collect();
-            let mut firsts: Vec<usize> = Vec::new();
-            for rest in &mine {
-                let (number, _) = rest.split_once('>').expect("lines are numbered");
-                let number: usize = number.parse().expect("lines are numbered");
-                assert!(person.may_double || !firsts.contains(&number), "person {at}: line {number} is there twice");
-                if !firsts.contains(&number) {
-                    firsts.push(number);
-                }
-            }
+            person.judge_reading(at, &self.said);
+            person.judge_lines(at, &self.said);
             self.judge_commands(at, person);
-            let all: Vec<usize> = (0..person.typed.len()).collect();
-            assert_eq!(firsts, all, "person {at}: every line is there, in the order in which it was typed");
         }
     }
 
@@ -600,133 +554,5 @@ impl World {
             assert!(came.iter().all(|text| typed.any(|one| one == *text)), "person {at}: a whisper arrives twice");
         }
         assert!(names.iter().all(|&count| count == 1), "person {at}: every name is taken once: {names:?}");
-    }
-
-    /// Everything that was said is shown in order, without a gap that was not announced.
-    fn judge_reading(&self, at: usize, person: &Person) {
-        let mut next: Option<usize> = None;
-        for (index, shown) in person.shown.iter().enumerate() {
-            match shown {
-                Shown::Anew => next = None,
-                Shown::Missed(bytes) => {
-                    let start = next.expect("nobody misses anything before coming");
-                    let mut skipped = 0;
-                    let mut to = start;
-                    while skipped < *bytes {
-                        skipped += self.said[to].len() + 1;
-                        to += 1;
-                    }
-                    assert_eq!(skipped, *bytes, "person {at} missed whole lines");
-                    next = Some(to);
-                }
-                Shown::Line(line) => {
-                    let place = next.unwrap_or_else(|| self.place_of(&person.shown[index..]));
-                    assert_eq!(line, &self.said[place], "person {at} reads what was said, in order");
-                    next = Some(place + 1);
-                }
-            }
-        }
-        assert_eq!(next, Some(self.said.len()), "person {at} has read everything");
-    }
-
-    /// Where a newcomer's reading begins: the last place from which all that follows up to the next break fits.
-    fn place_of(&self, shown: &[Shown]) -> usize {
-        let lines: Vec<&String> = shown
-            .iter()
-            .map_while(|shown| match shown {
-                Shown::Line(line) => Some(line),
-                _ => None,
-            })
-            .collect();
-        let fits = |&start: &usize| lines.iter().zip(&self.said[start..]).all(|(line, said)| *line == said);
-        let last = self.said.len().saturating_sub(lines.len());
-        (0..=last).rev().find(fits).expect("what a newcomer reads was said")
-    }
-}
-
-impl Tally {
-    fn hear(&mut self, person: &mut Person, bytes: &[u8]) {
-        let line = person.line.as_mut().expect("only someone connected reads anything");
-        let mut lines = line.input.split(bytes, 1 << 20);
-        while let Some(line) = lines.next() {
-            let Line::Whole(line) = line else { panic!("no line is that long") };
-            let text = str::from_utf8(line).expect("what is said is UTF-8");
-            let is_public = !text.starts_with("--- ");
-            let heard = person.session.heard(text, line.len() + 1);
-            match heard.news {
-                Some(News::Resumed | News::Returned) => self.resumed += 1,
-                Some(News::Rejoined) => self.rejoined += 1,
-                Some(News::Refused(why)) => panic!("{why}"),
-                Some(News::Barred(_)) => panic!("nobody else has this session"),
-                Some(News::Locked(_)) => panic!("there is no password"),
-                Some(News::Complaint(_)) | None => {}
-            }
-            if let Some(rest) = text.strip_prefix("--- missed ") {
-                let bytes = rest.split(' ').next().expect("a number follows").parse().expect("a number follows");
-                self.missed += 1;
-                person.shown.push(Shown::Missed(bytes));
-            }
-            person.may_double |= text.starts_with("--- error: no such session");
-            // A newcomer's reading begins with the history, if there is any, and that comes before the greeting.
-            let is_history = text.starts_with("--- the last ");
-            if is_history || text.starts_with("--- you are ") && !std::mem::take(&mut person.has_history) {
-                person.shown.push(Shown::Anew);
-                person.has_history = is_history;
-            }
-            if let Some((_, whisper)) = text.split_once(" to you] ").filter(|_| text.starts_with("--- [")) {
-                person.whispered.push(whisper.to_owned());
-            }
-            if is_public {
-                person.shown.push(Shown::Line(text.to_owned()));
-            }
-        }
-    }
-}
-
-impl Person {
-    fn new(number: usize, rng: &mut Rng) -> Person {
-        let name = Name::parse(format!("p{number}").as_bytes()).expect("this is a name");
-        let mut rng = rng.fork();
-        let session = Session::new(name, Some(Box::new(move || rng.u32(..))));
-        Person {
-            session,
-            line: None,
-            typed: Vec::new(),
-            whispers: 0,
-            names: 0,
-            whispered: Vec::new(),
-            shown: Vec::new(),
-            has_history: false,
-            may_double: false,
-        }
-    }
-
-    /// Whether somebody of that name is connected, and the server has neither ended that connection nor is about to.
-    fn is_back(&self, name: &str) -> bool {
-        let is_sound = |line: &Connection| {
-            let pipe = line.pipe.borrow();
-            !pipe.finished && !pipe.closed && !pipe.refused
-        };
-        self.session.status().name == name
-            && self.session.status().phase == Phase::Joined
-            && self.line.as_ref().is_some_and(is_sound)
-    }
-
-    /// Asks how far the server has come, if that is open.
-    fn ask(&mut self) {
-        if self.session.is_ask_due() {
-            self.session.ask();
-        }
-    }
-
-    /// Puts on the way what the session wants to send. Returns whether there was anything.
-    fn send(&mut self) -> bool {
-        let Some(line) = &mut self.line else { return false };
-        let mut any = false;
-        while let Some(text) = self.session.next_to_send() {
-            line.outgoing.extend(text.bytes().chain([b'\n']));
-            any = true;
-        }
-        any
     }
 }

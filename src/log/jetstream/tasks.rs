@@ -76,12 +76,7 @@ pub async fn run(
 }
 
 /// Gives the turn under way to the log, again and again until it is settled.
-async fn publish(
-    engine: Arc<Engine>,
-    last: u64,
-    mut turns: watch::Receiver<Option<Bytes>>,
-    report: Reporter,
-) {
+async fn publish(engine: Arc<Engine>, last: u64, mut turns: watch::Receiver<Option<Bytes>>, report: Reporter) {
     loop {
         let turn = turns.borrow_and_update().clone();
         let again = async {

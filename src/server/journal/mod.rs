@@ -12,9 +12,9 @@ use jiff::tz::TimeZone;
 
 use super::clock::Clock;
 use super::console::Console;
-use crate::cli::{LogPlace, ServerArgs};
 #[cfg(not(feature = "nats"))]
 use crate::cli::WrongUsage;
+use crate::cli::{LogPlace, ServerArgs};
 use crate::lobby::limits::Limits;
 use crate::lobby::{Lobby, Random};
 
