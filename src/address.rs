@@ -4,10 +4,13 @@ use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 
 /// The port where none is said.
 pub const PORT: u16 = 7777;
+
+/// What stands before the servers of a client that are spoken to in TLS.
+const TLS: &str = "tls://";
 
 /// Where a server is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,11 +19,12 @@ pub struct Address {
     port: u16,
 }
 
-/// Where a client finds its server, and how it is spoken to: `HOST:PORT`, or `tls://HOST:PORT`.
+/// Where a client finds a room, and how it is spoken to: `HOST:PORT`, or `tls://HOST:PORT`, and more of them after commas,
+/// if several servers show it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServerAddress {
-    /// Where it is.
-    pub address: Address,
+pub struct ServerList {
+    /// Where they are: at least one, none twice.
+    pub addresses: Vec<Address>,
     /// Whether TLS is asked for.
     pub is_tls: bool,
 }
@@ -91,12 +95,30 @@ impl fmt::Display for Address {
     }
 }
 
-impl FromStr for ServerAddress {
+impl ServerList {
+    /// What the room is known by: the same in whatever order its servers are given.
+    #[must_use]
+    pub fn room(&self) -> String {
+        let mut addresses: Vec<_> = self.addresses.iter().map(Address::to_string).collect();
+        addresses.sort();
+        addresses.join(",")
+    }
+}
+
+impl FromStr for ServerList {
     type Err = anyhow::Error;
 
-    fn from_str(text: &str) -> anyhow::Result<ServerAddress> {
-        let rest = text.strip_prefix("tls://");
-        Ok(ServerAddress { address: rest.unwrap_or(text).parse()?, is_tls: rest.is_some() })
+    fn from_str(text: &str) -> anyhow::Result<ServerList> {
+        let rest = text.strip_prefix(TLS);
+        let mut list = ServerList { addresses: Vec::new(), is_tls: rest.is_some() };
+        for entry in rest.unwrap_or(text).split(',') {
+            ensure!(!entry.starts_with(TLS), "{TLS} stands once, before the first server, and is for all of them");
+            let named = |error| if text.contains(',') { anyhow!("{entry:?}: {error}") } else { error };
+            let address: Address = entry.parse().map_err(named)?;
+            ensure!(!list.addresses.contains(&address), "{address} is in the list twice");
+            list.addresses.push(address);
+        }
+        Ok(list)
     }
 }
 
@@ -160,11 +182,34 @@ mod tests {
             ("[::1]:9000", "[::1]:9000"),
         ] {
             assert_eq!(text.parse::<Address>().unwrap().to_string(), read);
-            let server: ServerAddress = format!("tls://{text}").parse().unwrap();
-            assert_eq!((server.address.to_string().as_str(), server.is_tls), (read, true));
+            let servers: ServerList = format!("tls://{text}").parse().unwrap();
+            assert_eq!((servers.room().as_str(), servers.is_tls), (read, true));
         }
         for text in ["", ":9000", "host:", "host:port", "host:65536", "host:-1", "[::1]9000", "a b", "http://host"] {
             assert!(text.parse::<Address>().is_err(), "{text:?}");
+        }
+    }
+
+    /// A list has servers in any of their forms, in the order in which they are tried. A room is the same in any order.
+    #[test]
+    fn lists_have_several_servers() {
+        let list: ServerList = "tls://host,::1,[::1]:9000,10.0.0.1:1".parse().unwrap();
+        let addresses: Vec<_> = list.addresses.iter().map(Address::to_string).collect();
+        assert_eq!((addresses.join(" ").as_str(), list.is_tls), ("host:7777 [::1]:7777 [::1]:9000 10.0.0.1:1", true));
+        let other: ServerList = "[::1]:9000,10.0.0.1:1,host:7777,[::1]".parse().unwrap();
+        assert_eq!(other.room(), list.room());
+        for (text, why) in [
+            ("a,", "\"\": it must be HOST"),
+            (",a", "\"\": it must be HOST"),
+            ("a,b:x,c", "\"b:x\": \"x\" is not a port"),
+            ("a, b", "\" b\": it must be HOST"),
+            ("a,b,a:7777", "a:7777 is in the list twice"),
+            ("tls://a,tls://b", "tls:// stands once"),
+            ("a,tls://b", "tls:// stands once"),
+            (":9000", "it must be HOST or HOST:PORT"),
+        ] {
+            let error = text.parse::<ServerList>().unwrap_err().to_string();
+            assert!(error.starts_with(why), "{text:?}: {error}");
         }
     }
 

@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use humantime::parse_rfc3339_weak;
 
-use crate::address::{ListenAddress, ServerAddress};
+use crate::address::{ListenAddress, ServerList};
 use crate::fingerprint::Fingerprint;
 use crate::log::nats::NatsPlace;
 
@@ -192,11 +192,11 @@ impl ServerArgs {
 #[derive(Clone, Debug, Args)]
 #[allow(clippy::struct_excessive_bools)] // Each is a switch of the command line.
 pub struct ClientArgs {
-    /// Server to join, over TLS with tls:// before it; HOST alone means port 7777
-    #[arg(long, value_name = "[tls://]HOST:PORT", env = "GOTCP_SERVER", default_value = DEFAULT_ADDRESS)]
-    pub server: ServerAddress,
+    /// Server to join, over TLS with tls:// before it, or several that show the same room; HOST alone means port 7777
+    #[arg(long, value_name = "[tls://]HOST:PORT[,…]", env = "GOTCP_SERVER", default_value = DEFAULT_ADDRESS)]
+    pub server: ServerList,
 
-    /// The key that the server must have, as it prints it: TLS with this one only, from now on
+    /// The key that the server must have, or each of several, as it prints it: TLS with this one only, from now on
     #[arg(long, value_name = "SHA256:KEY")]
     pub pin: Option<Fingerprint>,
 
@@ -232,7 +232,7 @@ pub struct ClientArgs {
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = When::Auto)]
     pub color: When,
 
-    /// Exit with 0 if a server answers there, without joining
+    /// Exit with 0 if a server answers there, or one of several, without joining
     #[arg(long)]
     pub probe: bool,
 }

@@ -41,6 +41,8 @@ pub struct Status {
     pub is_full: bool,
     /// How many typed lines the server is not known to have heard.
     pub unheard: usize,
+    /// Which of the servers it is.
+    pub server: usize,
 }
 
 impl Status {

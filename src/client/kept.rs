@@ -1,4 +1,4 @@
-//! A session that outlives the client: kept in a file, one for each server, so that a client that was killed is who it was
+//! A session that outlives the client: kept in a file, one for each room, so that a client that was killed is who it was
 //! when it is started again.
 
 use std::fmt::Write as _;
@@ -6,6 +6,8 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+use sha2::{Digest, Sha256};
 
 use crate::protocol::name::Name;
 use crate::state;
@@ -15,6 +17,9 @@ pub const SAVE_TIME: Duration = Duration::from_secs(1);
 
 /// The first word of the file: what follows is in the order of [`Kept`].
 const FORMAT: &str = "gotcp-session-1";
+
+/// The longest name of a file that is made of addresses: what file systems take, less an extension.
+const MAX_NAME: usize = 240;
 
 /// What it takes to come back to a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +43,7 @@ pub struct AskedFor {
     pub is_tagged: bool,
 }
 
-/// The file of a server's session, which no other client has meanwhile.
+/// The file of a room's session, which no other client has meanwhile.
 #[derive(Debug)]
 pub struct Keeper {
     file: PathBuf,
@@ -52,18 +57,18 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// The file for sessions with `server`, and the session in it, if it is that of a user who asks for this name. `None`
-    /// if another client has it, or there is no place for such files.
+    /// The file for sessions in a room, which its servers stand for, and the session in it, if it is that of a user who
+    /// asks for this name. `None` if another client has it, or there is no place for such files.
     ///
     /// # Errors
     /// Says what is wrong with the file. Then the user comes as a newcomer, and nothing is kept.
-    pub fn open(server: &str, asked_for: AskedFor, is_new: bool) -> io::Result<Option<(Keeper, Option<Kept>)>> {
+    pub fn open(room: &str, asked_for: AskedFor, is_new: bool) -> io::Result<Option<(Keeper, Option<Kept>)>> {
         let directory = match state::directory() {
             Err(error) if state::has_no_place(&error) => return Ok(None),
             directory => directory?.join("sessions"),
         };
         fs::create_dir_all(&directory)?;
-        let file = directory.join(file_name(server));
+        let file = directory.join(file_name(room));
         let lock =
             private(OpenOptions::new().write(true).create(true).truncate(false)).open(file.with_extension("lock"))?;
         match lock.try_lock() {
@@ -164,15 +169,23 @@ impl Kept {
     }
 }
 
-/// A name for the file of a server's address, another one for each.
-fn file_name(server: &str) -> String {
+/// A name for the file of a room, another one for each.
+fn file_name(room: &str) -> String {
     let mut name = String::new();
-    for byte in server.bytes() {
+    for byte in room.bytes() {
         match byte {
             b'a'..=b'z' | b'0'..=b'9' | b'-' => name.push(byte.into()),
             // Capitals as well: some file systems do not tell them apart. And dots, which begin an extension.
             _ => drop(write!(name, "%{byte:02x}")),
         }
+    }
+    if name.len() > MAX_NAME { digest(room) } else { name }
+}
+
+fn digest(room: &str) -> String {
+    let mut name = String::new();
+    for byte in Sha256::digest(room) {
+        let _ = write!(name, "{byte:02x}");
     }
     name
 }
@@ -181,12 +194,14 @@ fn file_name(server: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Every address has a file of its own, whose name has nothing in it that a file system minds.
+    /// Every room has a file of its own, whose name has nothing in it that a file system minds, and is not too long.
     #[test]
-    fn addresses_have_files_of_their_own() {
+    fn rooms_have_files_of_their_own() {
         assert_eq!(file_name("[::1]:7777"), "%5b%3a%3a1%5d%3a7777");
         assert_eq!(file_name("../Host"), "%2e%2e%2f%48ost");
         assert_eq!(file_name("host-1"), "host-1");
+        let long = |last: char| file_name(&format!("{}{last}", "10.20.30.40:7777,".repeat(20)));
+        assert!(long('a').len() == 64 && long('a') != long('b'), "{}", long('a'));
     }
 
     /// What is in a file is believed only if it can be true.

@@ -1,11 +1,12 @@
 //! The client: a prompt for people, a pipe for scripts.
 //!
 //! In reading order: [`session`] is what makes a line arrive once, without a socket or a clock; `render` is what lines
-//! look like. `network` is the thread that owns a session and its connection, and makes the connection again, after the
-//! waits of `backoff`; `handle` is what the other threads have of it. A `stream` is plain or TLS; `trust` judges whom
-//! it leads to, by what is `known`. `kept` is the file of a session that outlives the client. `crowd` folds who come
-//! and go. `plain` is the form for pipes, `terminal` the one for people, with a `prompt`. [`wanted`] is the name that
-//! the user asked for; `signals` and `panics` end the program in order. `probe` only looks whether a server is there.
+//! look like. `network` is the thread that owns a session and its connection, and makes the connection again: `rounds`
+//! says at which server, and when, with the waits of `backoff`. `handle` is what the other threads have of it. A
+//! `stream` is plain or TLS; `trust` judges whom it leads to, by what is `known`. `kept` is the file of a session that
+//! outlives the client. `crowd` folds who come and go. `plain` is the form for pipes, `terminal` the one for people,
+//! with a `prompt`. [`wanted`] is the name that the user asked for; `signals` and `panics` end the program in order.
+//! `probe` only looks whether a server is there.
 //!
 //! ```text
 //!               ┌── commands ──> Handle ──> Network ── Session ──> server
@@ -24,6 +25,7 @@ mod plain;
 mod probe;
 mod prompt;
 mod render;
+mod rounds;
 pub mod session;
 mod signals;
 mod stream;
@@ -79,11 +81,19 @@ pub fn run(args: &ClientArgs) -> anyhow::Result<ExitCode> {
     panics::catch(|| form(args, name, colors))
 }
 
-/// What it takes to begin.
-struct Start {
+/// A server, as the network thread knows it.
+struct Server {
     address: Address,
     /// Whom to trust there, if TLS is spoken.
     trust: Option<Trust>,
+    /// Whether it was somebody else the last time.
+    is_mistrusted: bool,
+}
+
+/// What it takes to begin.
+struct Start {
+    /// Those that show the room.
+    servers: Vec<Server>,
     /// The one that was kept, or a new one.
     session: Session,
     /// Where it is kept from now on.
@@ -95,12 +105,13 @@ struct Start {
 impl Start {
     /// For somebody who wants to be called `name`.
     fn new(name: Name, args: &ClientArgs) -> anyhow::Result<Start> {
-        let address = args.server.address.clone();
         let trust = Trust::open(&args.server, args.pin)?;
+        let server = |(address, trust)| Server { address, trust, is_mistrusted: false };
+        let servers = args.server.addresses.iter().cloned().zip(trust).map(server).collect();
         let asked_for = AskedFor { name: name.as_str().into(), is_tagged: !args.no_tag };
         let tags: Option<Tags> = (!args.no_tag).then(|| -> Tags { Box::new(random) });
         let mut session = Session::new(name, tags);
-        let (keeper, kept, trouble) = match Keeper::open(&address.to_string(), asked_for, args.new) {
+        let (keeper, kept, trouble) = match Keeper::open(&args.server.room(), asked_for, args.new) {
             Ok(Some((keeper, kept))) => (Some(keeper), kept, None),
             Ok(None) => (None, None, None),
             Err(error) => (None, None, Some(format!("you come anew, and your session is not kept: {error}"))),
@@ -109,7 +120,7 @@ impl Start {
         if keeper.is_some() {
             session.keep(kept.map(|kept| (kept.name, kept.token, kept.position)));
         }
-        Ok(Start { address, trust, session, keeper, trouble })
+        Ok(Start { servers, session, keeper, trouble })
     }
 }
 

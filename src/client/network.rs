@@ -15,13 +15,13 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use rustls::StreamOwned;
 use socket2::{SockRef, TcpKeepalive};
 
-use super::backoff::Backoff;
 use super::handle::{Command, Handle, Status};
 use super::kept::{Keeper, SAVE_TIME};
+use super::rounds::Rounds;
 use super::session::{News, Phase, Session};
 use super::stream::Stream;
-use super::trust::{Mistrust, Trust};
-use super::{Start, panics};
+use super::trust::Mistrust;
+use super::{Server, Start, panics};
 use crate::address::Address;
 use crate::protocol::line::{Line, LineBuffer};
 use crate::protocol::text::sanitise;
@@ -35,7 +35,11 @@ const CHUNK: usize = 64 * 1024;
 /// Time to make a connection to one address.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Time for a server to say anything. One that has not by then is of another kind, and is spoken to all the same.
+/// The same where there are other servers.
+const SHORT_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Time for a server to say anything. One that has not by then is of another kind, and is spoken to all the same, unless
+/// there are other servers.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A server that owes an answer and says nothing for so long cannot be reached any more. (If that is wrong, nothing is
@@ -117,7 +121,7 @@ pub enum Spoken {
 /// # Errors
 /// Fails where the system has no means left for it.
 pub fn start(reconnect: bool, start: Start, listener: Box<dyn Listener + Send>) -> anyhow::Result<Handle> {
-    let Start { address, trust, session, keeper, trouble } = start;
+    let Start { servers, session, keeper, trouble } = start;
     let poll = Poll::new().context("cannot start")?;
     let waker = Waker::new(poll.registry(), WAKE).context("cannot start")?;
     let own: Arc<str> = session.status().name.as_str().into();
@@ -125,8 +129,9 @@ pub fn start(reconnect: bool, start: Start, listener: Box<dyn Listener + Send>) 
     let (shared, heard_at) = (handle.clone(), Instant::now());
     let mut network = Network {
         poll,
-        address,
-        trust,
+        rounds: Rounds::new(servers.len()),
+        servers,
+        failures: Vec::new(),
         session,
         keeper,
         handle: shared,
@@ -150,9 +155,11 @@ pub fn start(reconnect: bool, start: Start, listener: Box<dyn Listener + Send>) 
 
 struct Network {
     poll: Poll,
-    address: Address,
-    /// Whom to trust there, if TLS is spoken.
-    trust: Option<Trust>,
+    servers: Vec<Server>,
+    /// Whose turn it is.
+    rounds: Rounds,
+    /// Why those that were tried did not let in a user who was never in.
+    failures: Vec<String>,
     session: Session,
     /// Where the session is kept for the next client.
     keeper: Option<Keeper>,
@@ -208,53 +215,17 @@ enum End {
 
 impl Network {
     fn stay(&mut self, reconnect: bool) -> anyhow::Result<()> {
-        let mut backoff = Backoff::default();
         loop {
             match self.connect() {
                 Ok(Some(stream)) => {
-                    let mut connection = Connection::new(stream);
-                    let end = self.converse(&mut connection);
-                    let was_open = matches!(self.session.status().phase, Phase::Joined | Phase::Plain);
-                    let has_joined = self.session.status().has_joined;
-                    self.session.broke();
-                    self.tell_name();
-                    let complaint = connection.complaint.take().filter(|_| !(was_open && has_joined));
-                    if self.session.is_over() && complaint.is_none() && !matches!(end, End::Silent) {
-                        self.forget();
+                    if self.talk(stream, reconnect)? {
                         return Ok(());
                     }
-                    if connection.has_resumed || connection.since.elapsed() >= LASTING {
-                        backoff = Backoff::default();
-                    }
-                    let end = match (end, complaint) {
-                        (End::Broken(_), Some(complaint)) => End::Broken(complaint),
-                        (end, _) => end,
-                    };
-                    match end {
-                        End::Silent => return self.outcome(),
-                        End::Barred(why) => {
-                            // Where the way back is barred, the session may be good another time.
-                            if was_open {
-                                self.forget();
-                            }
-                            bail!("{}: {why}", self.address)
-                        }
-                        End::Refused(why) if !has_joined || !reconnect => bail!("{why}"),
-                        End::Refused(why) => self.note(format!("{why}; trying again")),
-                        // The server does not wait for ever for a password to be typed.
-                        End::Broken(_) if self.session.status().is_locked => {}
-                        End::Broken(why) if !has_joined => bail!("{}: {why}", self.address),
-                        End::Broken(why) if !reconnect => bail!("lost the connection to {} ({why})", self.address),
-                        End::Broken(why) if was_open => {
-                            self.note(format!("lost the connection to {} ({why}); trying again", self.address));
-                        }
-                        End::Broken(_) => {}
-                    }
                 }
-                Err(error) if !self.session.status().has_joined || error.is::<Mistrust>() => return Err(error),
-                Ok(None) | Err(_) => {}
+                Ok(None) => {}
+                Err(error) => self.fail(error)?,
             }
-            let until = Instant::now() + backoff.next(super::random());
+            let until = Instant::now() + self.rounds.next(super::random());
             self.is_impatient = false;
             while !self.may_go() && (self.session.status().is_locked || Instant::now() < until && !self.is_impatient) {
                 self.wait(Some(until).filter(|_| !self.session.status().is_locked), None)?;
@@ -265,10 +236,88 @@ impl Network {
         }
     }
 
+    /// Talks over a connection as long as it lasts. Returns whether that was all.
+    fn talk(&mut self, stream: Stream, reconnect: bool) -> anyhow::Result<bool> {
+        let mut connection = Connection::new(stream);
+        let end = self.converse(&mut connection);
+        let was_open = matches!(self.session.status().phase, Phase::Joined | Phase::Plain);
+        let has_joined = self.session.status().has_joined;
+        self.session.broke();
+        self.tell_name();
+        let complaint = connection.complaint.take().filter(|_| !(was_open && has_joined));
+        if self.session.is_over() && complaint.is_none() && !matches!(end, End::Silent) {
+            self.forget();
+            return Ok(true);
+        }
+        if connection.since.elapsed() >= LASTING {
+            self.rounds.lasted();
+        } else if connection.has_resumed {
+            self.rounds.succeeded();
+        }
+        let end = match (end, complaint) {
+            (End::Broken(_), Some(complaint)) => End::Broken(complaint),
+            (end, _) => end,
+        };
+        match end {
+            End::Silent => return self.outcome().map(|()| true),
+            End::Barred(why) => {
+                // Where the way back is barred, the session may be good another time.
+                if was_open {
+                    self.forget();
+                }
+                bail!("{}: {why}", self.address())
+            }
+            End::Refused(why) if !has_joined || !reconnect => bail!("{why}"),
+            End::Refused(why) => {
+                self.note(format!("{why}; trying again"));
+                self.rounds.spoke_for_all();
+            }
+            // The server does not wait for ever for a password to be typed.
+            End::Broken(_) if self.session.status().is_locked => {}
+            End::Broken(why) if !has_joined => self.fail(anyhow!("{}: {why}", self.address()))?,
+            End::Broken(why) if !reconnect => bail!("lost the connection to {} ({why})", self.address()),
+            End::Broken(why) if was_open => {
+                let next = if self.rounds.has_others() { "trying the next server" } else { "trying again" };
+                self.note(format!("lost the connection to {} ({why}); {next}", self.address()));
+            }
+            End::Broken(_) => {}
+        }
+        Ok(false)
+    }
+
+    /// There was no way in at this server. That is an error once it is so at all of them, for a user who was never in; and
+    /// in any case if none of them is who it should be.
+    fn fail(&mut self, error: anyhow::Error) -> anyhow::Result<()> {
+        let mut why = format!("{error:#}");
+        let is_mistrusted = error.is::<Mistrust>();
+        let server = &mut self.servers[self.rounds.current()];
+        let is_known = std::mem::replace(&mut server.is_mistrusted, is_mistrusted);
+        if is_mistrusted {
+            if self.servers.iter().all(|server| server.is_mistrusted) {
+                return Err(error);
+            }
+            let short = format!("{} has another key", self.address());
+            let note = std::mem::replace(&mut why, short);
+            if !is_known {
+                self.note(note);
+            }
+        }
+        if self.session.status().has_joined {
+            return Ok(());
+        }
+        self.failures.push(why);
+        ensure!(!self.rounds.is_last(), self.failures.join("; "));
+        Ok(())
+    }
+
+    fn address(&self) -> &Address {
+        &self.servers[self.rounds.current()].address
+    }
+
     /// Connects to the first address behind the name that can be reached; `None` if the user leaves meanwhile.
     fn connect(&mut self) -> anyhow::Result<Option<Stream>> {
         let mut result = Err(io::Error::from(ErrorKind::AddrNotAvailable));
-        for candidate in self.address.resolve()? {
+        for candidate in self.address().resolve()? {
             result = self.connect_to(candidate);
             if result.is_ok() {
                 break;
@@ -277,16 +326,21 @@ impl Network {
         match result {
             Ok(Some(socket)) => self.secure(socket),
             Ok(None) => Ok(None),
-            Err(error) => Err(anyhow!("cannot connect to {}: {}", self.address, reason(&error))),
+            Err(error) => {
+                let is_guess = error.kind() == ErrorKind::ConnectionRefused && !self.rounds.has_others();
+                let guess = if is_guess { "; is a server running there?" } else { "" };
+                Err(anyhow!("cannot connect to {}: {}{guess}", self.address(), reason(&error)))
+            }
         }
     }
 
     /// Puts TLS around a connection, where it is spoken; `None` if the user leaves meanwhile.
     fn secure(&mut self, mut socket: TcpStream) -> anyhow::Result<Option<Stream>> {
-        let Some(trust) = &self.trust else { return Ok(Some(Stream::Plain(socket))) };
+        let current = self.rounds.current();
+        let Some(trust) = &self.servers[current].trust else { return Ok(Some(Stream::Plain(socket))) };
         let was_met = trust.written_in();
         let mut handshake = trust.begin()?;
-        let until = Instant::now() + CONNECT_TIMEOUT;
+        let until = Instant::now() + self.connect_timeout();
         while handshake.connection.is_handshaking() {
             let error = match handshake.connection.complete_io(&mut socket) {
                 Ok(_) => break,
@@ -300,22 +354,28 @@ impl Network {
                 }
                 Err(error) => error,
             };
-            if let Some(mistrust) = self.trust.as_ref().and_then(|trust| trust.mistrust(&handshake)) {
+            if let Some(mistrust) = self.servers[current].trust.as_ref().and_then(|trust| trust.mistrust(&handshake)) {
                 return Err(mistrust.into());
             }
             let hint = was_met.map(|file| format!("; it once did: if that is over, take it out of {file}"));
-            bail!("{} does not speak TLS ({}){}", self.address, reason(&error), hint.unwrap_or_default());
+            bail!("{} does not speak TLS ({}){}", self.address(), reason(&error), hint.unwrap_or_default());
         }
-        if let Some(note) = self.trust.as_mut().and_then(|trust| trust.accept(&handshake)) {
+        let server = &mut self.servers[current];
+        server.is_mistrusted = false;
+        if let Some(note) = server.trust.as_mut().and_then(|trust| trust.accept(&handshake)) {
             self.note(note);
         }
         Ok(Some(Stream::Tls(Box::new(StreamOwned::new(handshake.connection, socket)))))
     }
 
+    fn connect_timeout(&self) -> Duration {
+        if self.rounds.has_others() { SHORT_CONNECT_TIMEOUT } else { CONNECT_TIMEOUT }
+    }
+
     fn connect_to(&mut self, address: SocketAddr) -> io::Result<Option<TcpStream>> {
         let mut stream = TcpStream::connect(address)?;
         self.poll.registry().register(&mut stream, SOCKET, Interest::READABLE | Interest::WRITABLE)?;
-        let until = Instant::now() + CONNECT_TIMEOUT;
+        let until = Instant::now() + self.connect_timeout();
         loop {
             self.wait(Some(until), None)?;
             if self.may_go() {
@@ -348,7 +408,10 @@ impl Network {
                 farewell_by = farewell_by.or(Some(Instant::now() + FAREWELL_TIMEOUT));
             }
             let now = Instant::now();
-            if self.session.awaits_greeting() && now >= connection.since + GREETING_TIMEOUT {
+            if self.greeting_ends(connection).is_some_and(|end| now >= end) {
+                if self.rounds.has_others() {
+                    return End::Broken("no answer".into());
+                }
                 self.give_up_greeting();
             }
             if self.session.is_ask_due() && now >= connection.ask_at {
@@ -375,7 +438,7 @@ impl Network {
             let until = if connection.ready.to_read && self.listener.has_room() {
                 Some(now)
             } else {
-                let greeting = self.session.awaits_greeting().then(|| connection.since + GREETING_TIMEOUT);
+                let greeting = self.greeting_ends(connection);
                 let ask = self.session.is_ask_due().then_some(connection.ask_at);
                 let silence = self.session.awaits_answer().then(|| connection.silent_since + SILENCE_TIMEOUT);
                 [greeting, ask, silence, farewell_by].into_iter().flatten().min()
@@ -455,6 +518,7 @@ impl Network {
                 continue;
             };
             let text = sanitise(bytes);
+            let was_in = self.session.status().has_joined;
             let heard = self.session.heard(&text, bytes.len() + 1);
             if *own != *self.session.status().name {
                 own = self.session.status().name.as_str().into();
@@ -469,13 +533,15 @@ impl Network {
             match heard.news {
                 Some(News::Resumed) => {
                     connection.has_resumed = true;
-                    spoken.push(Spoken::Note("connected again".into()));
+                    spoken.push(Spoken::Note(format!("connected again{}", self.where_to())));
                 }
                 Some(News::Returned) => {
                     connection.has_resumed = true;
                     spoken.push(Spoken::Note(format!("you are {own}, as before")));
                 }
-                Some(News::Rejoined) => spoken.push(Spoken::Note("connected again, as a newcomer".into())),
+                Some(News::Rejoined) => {
+                    spoken.push(Spoken::Note(format!("connected again{}, as a newcomer", self.where_to())));
+                }
                 Some(News::Complaint(why)) => drop(connection.complaint.get_or_insert(why)),
                 Some(News::Refused(why)) => end = Some(End::Refused(why)),
                 Some(News::Barred(why)) => end = Some(End::Barred(why)),
@@ -484,6 +550,9 @@ impl Network {
                     end = end.or(Some(End::Barred(why)));
                 }
                 Some(News::Locked(_)) | None => {}
+            }
+            if !was_in && self.session.status().has_joined && self.rounds.has_others() {
+                spoken.push(Spoken::Note(format!("connected to {}", self.address())));
             }
         }
         drop(lines);
@@ -496,11 +565,24 @@ impl Network {
         }
     }
 
+    /// When nobody waits any longer for the server to say anything. One that knows the session may take its time, unless
+    /// there are others that know it, too.
+    fn greeting_ends(&self, connection: &Connection) -> Option<Instant> {
+        let is_silent = self.session.status().phase == Phase::Unknown && !connection.ready.to_read;
+        let is_awaited = if self.rounds.has_others() { is_silent } else { self.session.awaits_greeting() };
+        is_awaited.then(|| connection.since + GREETING_TIMEOUT)
+    }
+
     /// The server is of another kind. What can be told of it by then is that the user may speak.
     fn give_up_greeting(&mut self) {
         if self.session.not_greeted() == Some(News::Rejoined) {
             self.note("connected again".into());
         }
+    }
+
+    /// What a user is told of where they are, who might not know.
+    fn where_to(&self) -> String {
+        if self.rounds.has_others() { format!(" to {}", self.address()) } else { String::new() }
     }
 
     /// When nobody waits any longer for what was typed last to be heard.
@@ -520,7 +602,7 @@ impl Network {
     fn outcome(&self) -> anyhow::Result<()> {
         self.status().confirmed()?;
         let was_never_in = self.is_out_of_patience() && !self.session.status().has_joined;
-        ensure!(!was_never_in, "{}: no answer", self.address);
+        ensure!(!was_never_in, "{}: no answer", self.address());
         Ok(())
     }
 
@@ -569,6 +651,7 @@ impl Network {
             session: self.session.status().clone(),
             is_full: self.session.unacked().is_enough(),
             unheard: self.session.unacked().len(),
+            server: self.rounds.current(),
         }
     }
 
@@ -638,7 +721,7 @@ impl Connection {
 /// Why a connection failed, for people.
 fn reason(error: &io::Error) -> String {
     match error.kind() {
-        ErrorKind::ConnectionRefused => "connection refused; is a server running there?".into(),
+        ErrorKind::ConnectionRefused => "connection refused".into(),
         ErrorKind::TimedOut | ErrorKind::WouldBlock => "no answer".into(),
         ErrorKind::ConnectionReset => "connection reset".into(),
         ErrorKind::UnexpectedEof => "cut off".into(),

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use rustls::StreamOwned;
 
 use super::trust::Trust;
+use crate::address::Address;
 use crate::cli::ClientArgs;
 use crate::protocol::notice::{ERROR, PRIVATE};
 use crate::protocol::received::{TLS_ONLY, WELCOME};
@@ -14,15 +15,25 @@ use crate::protocol::received::{TLS_ONLY, WELCOME};
 /// Time for the greeting to come.
 const PATIENCE: Duration = Duration::from_millis(2500);
 
-/// Whether a server of ours greets, or wants to be spoken to in TLS. It is left again without a word.
+/// Whether a server of ours greets, or wants to be spoken to in TLS; of several one is enough. It is left again without a
+/// word.
 ///
 /// # Errors
 /// Where it cannot be read whom to trust.
 pub fn is_answered(args: &ClientArgs) -> anyhow::Result<bool> {
-    let deadline = Instant::now() + PATIENCE;
     let trust = Trust::open(&args.server, args.pin)?;
+    for (address, trust) in args.server.addresses.iter().zip(&trust) {
+        if answers(address, trust.as_ref())? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn answers(address: &Address, trust: Option<&Trust>) -> anyhow::Result<bool> {
+    let deadline = Instant::now() + PATIENCE;
     let connect = |addresses: Vec<_>| addresses.iter().find_map(|at| TcpStream::connect_timeout(at, PATIENCE).ok());
-    let Some(mut socket) = args.server.address.resolve().ok().and_then(connect) else { return Ok(false) };
+    let Some(mut socket) = address.resolve().ok().and_then(connect) else { return Ok(false) };
     Ok(match trust {
         None => is_greeted(&mut socket, |socket| socket, deadline),
         Some(trust) => {

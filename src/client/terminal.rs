@@ -183,10 +183,9 @@ impl Desk<'_> {
         match reason {
             Reason::Ended(result) => return result,
             Reason::Leaves(farewell) => {
-                screen.show(notes.stamped_note(
-                    &format!("closing the connection to {}", args.server.address),
-                    Zoned::now().datetime(),
-                ));
+                let server = &args.server.addresses[handle.status().server];
+                let note = format!("closing the connection to {server}");
+                screen.show(notes.stamped_note(&note, Zoned::now().datetime()));
                 handle.tell(farewell.map_or(Command::Leave, |words| Command::Say(words.into_bytes())));
                 if let Some(result) = handle.result(DELIVERY_TIMEOUT) {
                     return result;

@@ -15,7 +15,7 @@ use rustls::{CertificateError, ClientConfig, ClientConnection, DigitallySignedSt
 use rustls_platform_verifier::Verifier;
 
 use super::known::{Known, Record};
-use crate::address::{Address, ServerAddress};
+use crate::address::{Address, ServerList};
 use crate::fingerprint::Fingerprint;
 
 /// Who is trusted at one address.
@@ -63,21 +63,26 @@ pub struct Handshake {
 }
 
 impl Trust {
-    /// Trust in a server that may have to have a certain key; `None` if plain text is spoken to it: TLS is not asked for,
-    /// and it was never met with it.
+    /// Trust in each server of a room, all of which may have to have a certain key; `None` if plain text is spoken to them:
+    /// TLS is not asked for, and none of them was ever met with it. (Whoever keeps a client from that one must not have the
+    /// others spoken to in plain text.)
     ///
     /// # Errors
-    /// If a certificate cannot be for that host, and where it cannot be read what is known.
-    pub fn open(server: &ServerAddress, pin: Option<Fingerprint>) -> anyhow::Result<Option<Trust>> {
-        let ServerAddress { address, is_tls } = server;
-        let record = Record::open(&address.to_string())?;
-        if !is_tls && pin.is_none() && record.known().is_none() {
-            return Ok(None);
-        }
+    /// If a certificate cannot be for such a host, and where it cannot be read what is known.
+    pub fn open(servers: &ServerList, pin: Option<Fingerprint>) -> anyhow::Result<Vec<Option<Trust>>> {
+        let ServerList { addresses, is_tls } = servers;
+        let records = addresses.iter().map(|address| Record::open(&address.to_string()));
+        let records: Vec<Record> = records.collect::<anyhow::Result<_>>()?;
+        let is_tls = *is_tls || pin.is_some() || records.iter().any(|record| record.known().is_some());
+        let trust_in = |(record, address)| is_tls.then(|| Trust::new(address, record, pin)).transpose();
+        records.into_iter().zip(addresses).map(trust_in).collect()
+    }
+
+    fn new(address: &Address, record: Record, pin: Option<Fingerprint>) -> anyhow::Result<Trust> {
         let host = address.host().to_owned();
         let name =
             ServerName::try_from(host).with_context(|| format!("{address}: no certificate is for such a name"))?;
-        Ok(Some(Trust { server: address.clone(), name, record, pin }))
+        Ok(Trust { server: address.clone(), name, record, pin })
     }
 
     /// Whether it was met with TLS.
@@ -229,7 +234,8 @@ impl fmt::Display for Mistrust {
                 shown
             }
         };
-        write!(f, ": somebody may be in between; if its operator says that it is right, accept it with --pin {shown}")
+        let advice = format!("accept it with --server {server} --pin {shown}");
+        write!(f, ": somebody may be in between; if its operator says that it is right, {advice}")
     }
 }
 

@@ -87,6 +87,10 @@ fn wrong_options_are_refused() {
         (&["server", "--drain", "5"], "--drain"),
         (&["server", "--listen", "127.0.0.1:99999"], "\"99999\" is not a port"),
         (&["client", "--server", ":9000"], "HOST or HOST:PORT"),
+        (&["client", "--server", "a,b:x,c"], "\"b:x\": \"x\" is not a port"),
+        (&["client", "--server", "a,"], "\"\": it must be HOST or HOST:PORT"),
+        (&["client", "--server", "a,b,a:7777"], "a:7777 is in the list twice"),
+        (&["client", "--server", "a,tls://b"], "tls:// stands once, before the first server"),
         (&["client", "--color", "red"], "auto, always, never"),
         (&["server", "--histroy", "5"], "did you mean --history?"),
         (&["sever"], "did you mean server?"),
@@ -107,6 +111,9 @@ fn wrong_options_are_refused() {
 fn the_last_of_two_options_counts() {
     let (code, _, stderr) = run(&["client", "--server", "x", "--server", "y", "--no-tag", "--no-tag", "--username=a"]);
     assert!(code == Some(1) && stderr.contains("cannot find y"), "{stderr}");
+    let cli = Cli::try_parse_from(["gotcp", "client", "--server", "a,b", "--server", "tls://c,d"]).unwrap();
+    let Half::Client(args) = cli.half else { panic!("it is a client") };
+    assert_eq!((args.server.room().as_str(), args.server.is_tls), ("c:7777,d:7777", true));
     let cli = Cli::try_parse_from(["gotcp", "server", "-q", "-q", "--burst", "5", "--burst", "7"]).unwrap();
     let Half::Server(args) = cli.half else { panic!("it is a server") };
     assert_eq!((args.quiet, args.burst), (2, 7));

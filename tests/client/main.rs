@@ -3,6 +3,7 @@
 
 mod cli;
 mod kept;
+mod list;
 mod picture;
 mod pipe;
 mod prompt;

@@ -16,7 +16,7 @@ pub struct Client(Child);
 
 impl Client {
     /// Starts a client of the server at `address`, under the name `carol`.
-    fn start(address: &str, args: &[&str]) -> Client {
+    pub fn start(address: &str, args: &[&str]) -> Client {
         let who = ["--username", "carol", "--no-tag", "--server", address];
         Client::with(&[&who, args].concat())
     }

@@ -17,10 +17,10 @@ use crate::support::tls::Certificate;
 use tempfile::TempDir;
 
 /// A user: somewhere to keep things.
-struct User(TempDir);
+pub struct User(TempDir);
 
 impl User {
-    fn new() -> User {
+    pub fn new() -> User {
         User(TempDir::new().unwrap())
     }
 
@@ -31,7 +31,7 @@ impl User {
     }
 
     /// Says `hello`, and leaves.
-    fn greet(&self, args: &[&str]) -> Ended {
+    pub fn greet(&self, args: &[&str]) -> Ended {
         let mut command = gotcp(["client", "--username", "carol", "--no-tag"].into_iter().chain(args.iter().copied()));
         command
             .env("XDG_STATE_HOME", self.0.path())
@@ -46,18 +46,18 @@ impl User {
         Ended { status, stdout: text(stdout), stderr: text(stderr) }
     }
 
-    fn known(&self) -> String {
+    pub fn known(&self) -> String {
         fs::read_to_string(self.0.path().join("gotcp/known-servers")).unwrap_or_default()
     }
 }
 
 /// The key that a server says it has.
-fn key_of(server: &mut Server) -> String {
+pub fn key_of(server: &mut Server) -> String {
     let line = server.find_on_console("its key is ");
     line.split("its key is ").nth(1).unwrap().to_owned()
 }
 
-fn assert_heard(ended: &Ended) {
+pub fn assert_heard(ended: &Ended) {
     assert!(ended.status.success() && ended.stdout.contains("carol: hello\n"), "{ended:?}");
 }
 
