@@ -132,6 +132,7 @@ pub fn start(reconnect: bool, start: Start, listener: Box<dyn Listener + Send>) 
         rounds: Rounds::new(servers.len()),
         servers,
         failures: Vec::new(),
+        has_told_refusal: false,
         session,
         keeper,
         handle: shared,
@@ -160,6 +161,8 @@ struct Network {
     rounds: Rounds,
     /// Why those that were tried did not let in a user who was never in.
     failures: Vec<String>,
+    /// Whether it was said, since the last break, that another server did not let the user in.
+    has_told_refusal: bool,
     session: Session,
     /// Where the session is kept for the next client.
     keeper: Option<Keeper>,
@@ -277,6 +280,7 @@ impl Network {
             End::Broken(why) if !has_joined => self.fail(anyhow!("{}: {why}", self.address()))?,
             End::Broken(why) if !reconnect => bail!("lost the connection to {} ({why})", self.address()),
             End::Broken(why) if was_open => {
+                self.has_told_refusal = false;
                 let next = if self.rounds.has_others() { "trying the next server" } else { "trying again" };
                 self.note(format!("lost the connection to {} ({why}); {next}", self.address()));
             }
@@ -526,7 +530,9 @@ impl Network {
             if heard.is_since {
                 spoken.push(Spoken::Line { text: SINCE.into(), is_history: false, own: Arc::clone(&own) });
             }
-            if heard.is_shown {
+            // Where one of several servers does not let the user in, the next one may: nothing that was typed has failed.
+            let is_aside = was_in && self.rounds.has_others() && matches!(heard.news, Some(News::Complaint(_)));
+            if heard.is_shown && !is_aside {
                 let (text, own) = (text.into_owned(), Arc::clone(&own));
                 spoken.push(Spoken::Line { text, is_history: heard.is_history, own });
             }
@@ -542,7 +548,12 @@ impl Network {
                 Some(News::Rejoined) => {
                     spoken.push(Spoken::Note(format!("connected again{}, as a newcomer", self.where_to())));
                 }
-                Some(News::Complaint(why)) => drop(connection.complaint.get_or_insert(why)),
+                Some(News::Complaint(why)) => {
+                    if is_aside && !std::mem::replace(&mut self.has_told_refusal, true) {
+                        spoken.push(Spoken::Note(format!("{}: {why}", self.address())));
+                    }
+                    connection.complaint.get_or_insert(why);
+                }
                 Some(News::Refused(why)) => end = Some(End::Refused(why)),
                 Some(News::Barred(why)) => end = Some(End::Barred(why)),
                 Some(News::Locked(why)) if !self.listener.locked(why.as_deref()) => {

@@ -124,6 +124,36 @@ fn the_prompt_says_where_one_is() {
     user.wait_for(&format!("closing the connection to {}", two.address()));
 }
 
+/// After a break, one line says why a server does not let the user in again, however often; once another one does, that
+/// was no failure.
+#[test]
+fn a_refusal_is_no_failure() {
+    let (one, full) = (FakeServer::start(), FakeServer::start());
+    let mut client = Client::start(&format!("{},{}", one.address(), full.address()), &[]);
+    let (mut peer, name) = one.welcome();
+    client.write("one\n");
+    assert_eq!(peer.echo(&name), "one");
+    let heard = peer.heard.unwrap();
+    peer.close();
+    for server in [&full, &one, &full] {
+        let mut peer = server.accept();
+        peer.send("--- error: the server is full (9 connections); try again later\n");
+        peer.close();
+    }
+    let mut peer = one.accept();
+    peer.resume(11, "", &name, heard);
+    client.end_input();
+    peer.expect("!exit");
+    peer.close();
+    let output = client.finish();
+    let [one, full] = [one.address(), full.address()];
+    let lost = format!("gotcp: lost the connection to {one} (closed by the server); trying the next server\n");
+    let told = format!("gotcp: {full}: the server is full (9 connections); try again later\n");
+    let back = format!("gotcp: connected again to {one}\n");
+    assert!(output.stderr.ends_with(&(lost + &told + &back)), "{output:?}");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+}
+
 /// With `--no-reconnect` a break is the end, whatever other servers there are.
 #[test]
 fn no_reconnect_ends_with_the_connection() {
