@@ -58,6 +58,34 @@ fn several_servers_are_one_room() {
     assert!(counts.iter().all(|&count| count > 50));
 }
 
+/// After the log was out of reach for everybody, all leases look over; but nobody who is there is taken for gone.
+#[test]
+fn nobody_is_judged_after_an_outage() {
+    for seed in 0..20 {
+        let mut world = World::new(seed);
+        world.chances =
+            Chances { crash: 0.0, stop: 0.0, part: 0.0, cut: 0.0, arrive: 0.9, read_log: 0.9, ..world.chances };
+        let run = |world: &mut World, time: Duration| {
+            let until = world.now + time;
+            while world.now < until {
+                world.step();
+                world.now += Duration::from_millis(100);
+            }
+        };
+        run(&mut world, 3 * LEASE);
+        let (arrive, read_log) = (world.chances.arrive, world.chances.read_log);
+        (world.chances.arrive, world.chances.read_log) = (0.0, 0.0);
+        run(&mut world, 3 * LEASE);
+        // What the others say reaches the log again some seconds before what this one says.
+        world.sites[0].is_parted = true;
+        (world.chances.arrive, world.chances.read_log) = (arrive, read_log);
+        run(&mut world, LEASE / 4);
+        world.sites[0].is_parted = false;
+        run(&mut world, 3 * LEASE);
+        assert_eq!((world.tally.gone, world.tally.lost_rooms), (0, 0), "seed {seed}");
+    }
+}
+
 /// How often the interesting things happened.
 #[derive(Debug, Default)]
 struct Tally {
@@ -375,12 +403,15 @@ impl World {
             } else {
                 self.proposed.swap_remove(index)
             };
-            let before = self.truth.servers().present().count();
+            let before: Vec<_> = self.truth.servers().present().map(|(id, server)| (id, server.seen)).collect();
             let turns = self.truth.digest().turns();
             self.truth.apply_turn(&Turn::decode(&turn).expect("a server made it")).expect("there is only one truth");
             self.truth.roster().check();
             self.tally.repeats += usize::from(self.truth.digest().turns() == turns);
-            self.tally.gone += before.saturating_sub(self.truth.servers().present().count());
+            for (_, seen) in before.into_iter().filter(|(id, _)| self.truth.servers().get(*id).is_none()) {
+                assert!(seen + LEASE < self.truth.now(), "a server is gone that has just shown that it lives");
+                self.tally.gone += 1;
+            }
             self.ends.push(self.truth.scrollback().end());
             self.log.push(turn);
             if self.happens(self.chances.checkpoint) {

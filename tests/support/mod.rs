@@ -13,6 +13,8 @@ pub mod crowd;
 #[cfg(unix)]
 pub mod fake_server;
 #[cfg(unix)]
+pub mod nats;
+#[cfg(unix)]
 pub mod peer;
 #[cfg(unix)]
 pub mod pty;

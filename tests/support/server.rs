@@ -26,7 +26,7 @@ pub struct Server {
 pub fn gotcp<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gotcp"));
     command.args(args).stdin(Stdio::null()).env("XDG_STATE_HOME", super::NOWHERE);
-    for name in ["GOTCP_LISTEN", "GOTCP_SERVER", "GOTCP_USERNAME"] {
+    for name in ["GOTCP_LISTEN", "GOTCP_LOG", "GOTCP_SERVER", "GOTCP_USERNAME", "NATS_CREDS"] {
         command.env_remove(name);
     }
     command
@@ -42,13 +42,27 @@ impl Server {
     /// Starts a server on an address, with these options, separated by spaces.
     #[track_caller]
     pub fn start_on(address: &str, options: &str) -> Server {
-        let args = ["server", "--listen", address].into_iter().chain(options.split_whitespace());
-        let mut child = gotcp(args).stdout(Stdio::piped()).spawn().expect("the program starts");
-        let console = console_of(child.stdout.take().expect("it is piped"));
-        let mut server = Server { child, console, awaited: false, address: ([127, 0, 0, 1], 0).into() };
+        let mut server = Server::spawn(address, options);
         let line = server.expect_console("[O] listening on ");
         server.address = line["[O] listening on ".len()..].parse().expect("an address");
         server
+    }
+
+    /// Starts a server that shares its room with others, on an address.
+    #[track_caller]
+    pub fn start_shared(address: &str, options: &str) -> Server {
+        let mut server = Server::spawn(address, options);
+        server.expect_console("[O] the room is nats://");
+        let line = server.expect_console("[O] listening on ");
+        server.address = line["[O] listening on ".len()..].parse().expect("an address");
+        server
+    }
+
+    fn spawn(address: &str, options: &str) -> Server {
+        let args = ["server", "--listen", address].into_iter().chain(options.split_whitespace());
+        let mut child = gotcp(args).stdout(Stdio::piped()).spawn().expect("the program starts");
+        let console = console_of(child.stdout.take().expect("it is piped"));
+        Server { child, console, awaited: false, address: ([127, 0, 0, 1], 0).into() }
     }
 
     /// Watches over a server that was started in another way and listens on `address`.
