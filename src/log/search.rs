@@ -48,6 +48,7 @@ pub fn last_lines(file: &Connection, query: &Query, patience: Duration) -> anyho
 }
 
 /// Whether a line holds all these words, which are in lower case.
+#[must_use]
 pub fn holds_all(line: &str, words: &[String]) -> bool {
     words.is_empty() || {
         let line = line.to_lowercase();

@@ -104,7 +104,7 @@ struct Server {
     terminal: Option<Terminal>,
     transcript: Option<Transcript>,
     /// The room's log, if it is not in memory.
-    journal: Option<Journal>,
+    journal: Option<Box<dyn Journal>>,
     clock: Clock,
     drain: Duration,
     /// Once it is stopping: when it ends, even if not everything is delivered.
@@ -126,7 +126,7 @@ impl Server {
         let waker = Arc::new(Waker::new(poll.registry(), WAKE).context("cannot wait for other threads")?);
         let wake = move || waker.wake().expect("a waker needs no memory and no descriptor");
         let terminal = Terminal::open(wake.clone()).context("cannot read from the terminal")?;
-        let (journal, mut lobby, clock) = Journal::open(args, limits, Box::new(random), wake.clone(), &mut console)?;
+        let (journal, mut lobby, clock) = journal::open(args, limits, Box::new(random), wake.clone(), &mut console)?;
         // What was said before is in the log, if there is one.
         let history = if journal.is_some() { 0 } else { args.history };
         let transcript = args.transcript.as_deref().map(|path| {
@@ -216,7 +216,7 @@ impl Server {
             journal.submit(&mut self.reactor.lobby, now, &mut self.console);
         }
         self.reactor.reap(looked_at, drop);
-        let is_delivered = self.reactor.is_empty() && !self.journal.as_ref().is_some_and(Journal::is_behind);
+        let is_delivered = self.reactor.is_empty() && !self.journal.as_ref().is_some_and(|journal| journal.is_behind());
         if self.stop_at.is_some_and(|at| at <= now || is_delivered) {
             code = code.or(Some(ExitCode::SUCCESS));
         }

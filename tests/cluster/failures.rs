@@ -51,7 +51,7 @@ fn a_server_dies() {
 #[test]
 fn a_server_sleeps() {
     let Some(engine) = Engine::start() else { return };
-    let (one, two) = (engine.serve("--grace 60s"), engine.serve("--grace 60s"));
+    let (mut one, two) = (engine.serve("--grace 60s"), engine.serve("--grace 60s"));
     let mut watcher = two.join("watcher");
     let mut alice = one.join("alice");
     let session = Session::open(&mut alice);
@@ -65,6 +65,7 @@ fn a_server_sleeps() {
     let behind = "--- error: this server was behind the room; come again";
     assert_eq!(bob.rest().last().map(String::as_str), Some(behind));
     assert_eq!(alice.rest().last().map(String::as_str), Some(behind));
+    one.find_on_console("took this one for gone");
     let mut again = session.resume(&one);
     again.skip_to("--- resumed as alice, 0 heard");
     again.say("here I am");

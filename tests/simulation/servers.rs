@@ -613,7 +613,7 @@ impl World {
             self.now += Duration::from_millis(100);
             let is_heard = |person: &Person| {
                 person.session.status().phase == Phase::Joined
-                    && person.session.unacked().len() == 0
+                    && person.session.unacked().is_empty()
                     && person.line.as_ref().is_some_and(|line| line.arrived == line.pipe.borrow().from_server.len())
             };
             let is_read = self.sites.iter().all(|site| site.read == self.log.len());
@@ -649,7 +649,7 @@ impl World {
         }
         // Who is in the room is connected, or somebody who was refused a name: nobody is a ghost.
         let here: HashSet<&str> = self.truth.roster().names().collect();
-        let names: HashSet<String> = self.people.iter().map(|person| person.session.status().name.to_owned()).collect();
+        let names: HashSet<String> = self.people.iter().map(|person| person.session.status().name.clone()).collect();
         let visitors: HashSet<&str> = self.visitors.iter().map(|visitor| visitor.name.as_str()).collect();
         for name in here {
             assert!(names.contains(name) || visitors.contains(name), "{name} is a ghost");

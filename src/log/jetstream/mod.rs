@@ -10,7 +10,7 @@
 //! ```text
 //!   publish ──> the one turn under way ──> again until it is settled ──┐
 //!                                                                      v
-//!   next <── 256 at most <── one consumer, in order <──────────── THE STREAM
+//!   poll <── 256 at most <── one consumer, in order <──────────── THE STREAM
 //! ```
 
 mod checkpoints;
@@ -164,7 +164,7 @@ impl JetStream {
     }
 
     /// The next thing that has happened.
-    pub fn next(&mut self) -> Option<Done> {
+    pub fn poll(&mut self) -> Option<Done> {
         self.done.try_recv().ok()
     }
 

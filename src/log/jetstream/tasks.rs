@@ -84,7 +84,7 @@ async fn publish(engine: Arc<Engine>, last: u64, mut turns: watch::Receiver<Opti
             match publish_once(&engine, turn).await {
                 Ok(sequence) if sequence <= last => {
                     report.tell(Done::Lost("the stream in NATS was made anew".into())).await;
-                    std::future::pending().await
+                    std::future::pending::<()>().await;
                 }
                 Ok(_) => tokio::time::sleep(REPEAT).await,
                 Err(error) => {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use super::{FORGET_TIME, OUT_OF_REACH, time_of_day};
+use super::{FORGET_TIME, Journal, OUT_OF_REACH, time_of_day};
 use crate::lobby::limits::Limits;
 use crate::lobby::{Lobby, Random};
 use crate::log::disk::{Answer, Disk, Query, Recovered};
@@ -28,7 +28,7 @@ const CHECKPOINT_BYTES: usize = 16 * 1024 * 1024;
 /// Turns are applied when they are committed to the disk. What came of them, the lines that everybody reads, is recorded
 /// beside them, to be searched and to be read by people.
 #[derive(Debug)]
-pub struct Journal {
+pub struct FileJournal {
     disk: Disk,
     path: PathBuf,
     keep: Duration,
@@ -38,7 +38,7 @@ pub struct Journal {
     is_failing: bool,
 }
 
-impl Journal {
+impl FileJournal {
     /// Opens the log in a file, and makes the room that it has kept. `wake` is called on another thread whenever there
     /// is something to be applied.
     ///
@@ -50,7 +50,7 @@ impl Journal {
         limits: Limits,
         random: Random,
         wake: impl Fn() + Send + Sync + 'static,
-    ) -> anyhow::Result<(Journal, Lobby, Clock)> {
+    ) -> anyhow::Result<(FileJournal, Lobby, Clock)> {
         let (mut disk, recovered) = Disk::open(path, limits.scrollback, keep, wake)?;
         let room = recover(&mut disk, recovered, limits.scrollback);
         let room = room.with_context(|| format!("cannot read the log {}", path.display()))?;
@@ -58,16 +58,25 @@ impl Journal {
         let clock = Clock::new(room.now());
         let now = clock.now();
         let lobby = Lobby::with_log(room, limits, random, now);
-        let journal =
-            Journal { disk, path: path.to_owned(), keep, since_checkpoint: None, forget_at: now, is_failing: false };
+        let journal = FileJournal {
+            disk,
+            path: path.to_owned(),
+            keep,
+            since_checkpoint: None,
+            forget_at: now,
+            is_failing: false,
+        };
         Ok((journal, lobby, clock))
     }
 
-    /// Applies what the disk has committed, and passes on what it has found.
-    ///
-    /// # Errors
-    /// Where the disk gives back something else than it was given.
-    pub fn apply(&mut self, lobby: &mut Lobby, now: Duration) -> anyhow::Result<()> {
+    fn checkpoint_at(&self) -> Option<Duration> {
+        let (since, bytes) = self.since_checkpoint?;
+        Some(if bytes >= CHECKPOINT_BYTES { since } else { since + CHECKPOINT_TIME })
+    }
+}
+
+impl Journal for FileJournal {
+    fn apply(&mut self, lobby: &mut Lobby, now: Duration) -> anyhow::Result<()> {
         while let Some(turn) = self.disk.committed() {
             let from = lobby.room().scrollback().end();
             lobby.apply(&turn, now).with_context(|| format!("cannot go on with the log {}", self.path.display()))?;
@@ -81,8 +90,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Hands over what the lobby has proposed and asked in this turn, and tells everybody if the disk does not take it.
-    pub fn submit(&mut self, lobby: &mut Lobby, now: Duration, console: &mut Console) {
+    fn submit(&mut self, lobby: &mut Lobby, now: Duration, console: &mut Console) {
         if self.forget_at <= now {
             self.forget_at = now + FORGET_TIME;
             lobby.forget_sessions(now.saturating_sub(self.keep), now);
@@ -107,31 +115,21 @@ impl Journal {
         lobby.set_out_of_reach(self.disk.waiting().is_some_and(|time| time >= OUT_OF_REACH));
     }
 
-    /// When to call [`Journal::submit`] again even if nothing happens.
-    #[must_use]
-    pub fn wake_at(&self, now: Duration) -> Option<Duration> {
+    fn wake_at(&self, now: Duration) -> Option<Duration> {
         let left = self.disk.waiting().and_then(|time| OUT_OF_REACH.checked_sub(time));
         let out_of_reach = left.map(|left| now + left);
         [self.checkpoint_at(), out_of_reach, Some(self.forget_at)].into_iter().flatten().min()
     }
 
-    /// Whether something that was proposed is not applied.
-    #[must_use]
-    pub fn is_behind(&self) -> bool {
+    fn is_behind(&self) -> bool {
         self.disk.is_behind()
     }
 
-    /// Ends the log in order, if the disk has taken everything: the next server starts where this one stopped.
-    pub fn close(mut self, lobby: &Lobby, patience: Duration, console: &mut Console) {
+    fn close(mut self: Box<Self>, lobby: &Lobby, patience: Duration, console: &mut Console) {
         self.disk.checkpoint(lobby.room().scrollback().end(), lobby.room().checkpoint());
         if let Err(error) = self.disk.close(patience) {
             console.trouble(format_args!("the log {} was not closed in order: {error:#}", self.path.display()));
         }
-    }
-
-    fn checkpoint_at(&self) -> Option<Duration> {
-        let (since, bytes) = self.since_checkpoint?;
-        Some(if bytes >= CHECKPOINT_BYTES { since } else { since + CHECKPOINT_TIME })
     }
 }
 

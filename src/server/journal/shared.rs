@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use async_nats::Subject;
 use bytes::Bytes;
 
-use super::{FORGET_TIME, OUT_OF_REACH, time_of_day};
+use super::{FORGET_TIME, Journal, OUT_OF_REACH, time_of_day};
 use crate::lobby::letters::{Delivery, Letter};
 use crate::lobby::limits::Limits;
 use crate::lobby::questions::Question;
@@ -40,7 +40,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// One turn of this server is under way at a time; what is proposed meanwhile makes the next one. All turns, those of the
 /// others too, are applied in the order in which they come out of the log.
 #[derive(Debug)]
-pub struct Journal {
+pub struct SharedJournal {
     stream: JetStream,
     /// What it is called on the console.
     name: String,
@@ -55,15 +55,17 @@ pub struct Journal {
     behind_since: Option<Duration>,
     letters: VecDeque<(Letter, Option<Subject>)>,
     times: Times,
-    pace: Pace,
+    rhythm: Rhythm,
     forget_at: Duration,
     trouble: Option<String>,
     is_failing: bool,
+    /// Whether the others have just taken this server for gone, so that it goes on as another one.
+    was_taken_for_gone: bool,
 }
 
 /// When checkpoints are taken: it follows from the log, so that they are the same whoever takes them.
 #[derive(Debug, Default)]
-struct Pace {
+struct Rhythm {
     last: Option<Duration>,
     bytes: usize,
 }
@@ -72,7 +74,7 @@ struct Pace {
 #[derive(Debug, Default)]
 struct Times(VecDeque<(u64, Duration)>);
 
-impl Journal {
+impl SharedJournal {
     /// Opens the log, and makes the room that it has kept.
     ///
     /// # Errors
@@ -84,21 +86,20 @@ impl Journal {
         random: Random,
         wake: impl Fn() + Send + Sync + 'static,
         console: &mut Console,
-    ) -> anyhow::Result<(Journal, Lobby, Clock)> {
+    ) -> anyhow::Result<(SharedJournal, Lobby, Clock)> {
         let scrollback = Scrollback::new(limits.scrollback).context("there is not enough memory")?;
         let (mut stream, recovered) = JetStream::open(place, scrollback.capacity() as u64, keep, wake)?;
         let replicas = recovered.replicas;
-        let (mut times, mut pace) = (Times::default(), Pace::default());
-        let room = catch_up(&mut stream, recovered, scrollback, &mut times, &mut pace);
+        let (mut times, mut rhythm) = (Times::default(), Rhythm::default());
+        let room = catch_up(&mut stream, recovered, scrollback, &mut times, &mut rhythm);
         let room = room.with_context(|| format!("cannot read the log {place}"))?;
-        let others = room.servers().present().count();
         let copies = if replicas == 1 { "one copy".into() } else { format!("{replicas} copies") };
-        console.status(format_args!("the room is {place}, in {copies}; {others} other servers have it"));
+        console.status(format_args!("the room is {place}, in {copies}"));
         let clock = Clock::new(room.now());
         let lobby = Lobby::with_shared_log(room, limits, random);
         let server = lobby.server();
         stream.listen(server.number());
-        let journal = Journal {
+        let journal = SharedJournal {
             stream,
             name: place.to_string(),
             keep,
@@ -108,100 +109,13 @@ impl Journal {
             behind_since: None,
             letters: VecDeque::new(),
             times,
-            pace,
+            rhythm,
             forget_at: clock.now() + FORGET_TIME,
             trouble: None,
             is_failing: false,
+            was_taken_for_gone: false,
         };
         Ok((journal, lobby, clock))
-    }
-
-    /// Applies what has come out of the log, as far as there is room for it, and gives letters to their readers.
-    ///
-    /// # Errors
-    /// Where the log is gone, or another server has made another room of it.
-    pub fn apply(&mut self, lobby: &mut Lobby, now: Duration) -> anyhow::Result<()> {
-        let trouble = || format!("cannot go on with the log {}", self.name);
-        let trouble = trouble();
-        while let Some((sequence, turn)) = self.next(lobby).with_context(|| trouble.clone())? {
-            let is_urgent = self.behind_since.is_some_and(|since| since + MAX_BEHIND <= now);
-            if !lobby.has_room_to_apply(&turn, is_urgent).with_context(|| trouble.clone())? {
-                self.behind_since.get_or_insert(now);
-                self.held = Some((sequence, turn));
-                break;
-            }
-            let from = lobby.room().scrollback().end();
-            lobby.apply(&turn, now).with_context(|| trouble.clone())?;
-            self.times.note(lobby.room(), from);
-            if self.under_way.as_deref() == Some(&turn[..]) {
-                self.settle();
-            }
-            if self.server != lobby.server() {
-                // The others have taken this server for gone: it goes on as another one.
-                self.server = lobby.server();
-                self.settle();
-                self.stream.listen(self.server.number());
-            }
-            if self.pace.is_due(lobby.room(), turn.len())
-                && lobby.room().servers().present().next().is_some_and(|(first, _)| first == self.server)
-            {
-                let (position, at) = (lobby.room().scrollback().end(), lobby.room().now());
-                self.stream.checkpoint(Checkpoint { sequence, position, at, room: lobby.room().checkpoint() });
-            }
-        }
-        self.deliver(lobby);
-        Ok(())
-    }
-
-    /// Hands over what the lobby has proposed, and answers what it was asked.
-    pub fn submit(&mut self, lobby: &mut Lobby, now: Duration, console: &mut Console) {
-        if self.forget_at <= now {
-            self.forget_at = now + FORGET_TIME;
-            lobby.forget_sessions(now.saturating_sub(self.keep), now);
-        }
-        if self.under_way.is_none()
-            && let Some(turn) = lobby.next_turn()
-        {
-            self.under_way = Some(turn.clone());
-            self.stream.publish(turn);
-        }
-        for (to, number, letter) in lobby.take_letters() {
-            let letter = postcard::to_stdvec(&letter).expect("a vector takes everything");
-            self.stream.send(to.number(), number, letter);
-        }
-        for question in lobby.take_questions() {
-            let lines = self.look_back(lobby.room().scrollback(), &question);
-            lobby.answer(question.asker, &lines, now);
-        }
-        let is_out_of_reach = self.stream.waiting().is_some_and(|time| time >= OUT_OF_REACH);
-        if let Some(trouble) = self.trouble.take()
-            && !std::mem::replace(&mut self.is_failing, true)
-        {
-            console.trouble(format_args!("the log {} is out of reach: {trouble}", self.name));
-        } else if self.is_failing && self.stream.waiting().is_none() {
-            self.is_failing = false;
-            console.status(format_args!("the log {} is back", self.name));
-        }
-        lobby.set_out_of_reach(is_out_of_reach);
-    }
-
-    /// When the next turn of the loop has to begin even if nothing happens.
-    #[must_use]
-    pub fn wake_at(&self, now: Duration) -> Option<Duration> {
-        let left = self.stream.waiting().and_then(|time| OUT_OF_REACH.checked_sub(time));
-        let behind = self.behind_since.map(|since| since + MAX_BEHIND);
-        [left.map(|left| now + left), behind, Some(self.forget_at)].into_iter().flatten().min()
-    }
-
-    /// Whether something that was proposed is not applied.
-    #[must_use]
-    pub fn is_behind(&self) -> bool {
-        self.under_way.is_some() || self.held.is_some()
-    }
-
-    /// Sends what was not sent yet.
-    pub fn close(self, patience: Duration) {
-        self.stream.close(patience);
     }
 
     fn settle(&mut self) {
@@ -210,11 +124,11 @@ impl Journal {
     }
 
     /// The next turn that has come out of the log, and its place. What else has happened is noted.
-    fn next(&mut self, lobby: &mut Lobby) -> anyhow::Result<Option<(u64, Bytes)>> {
+    fn receive(&mut self, lobby: &mut Lobby) -> anyhow::Result<Option<(u64, Bytes)>> {
         if self.held.is_some() {
             return Ok(self.held.take());
         }
-        while let Some(done) = self.stream.next() {
+        while let Some(done) = self.stream.poll() {
             match done {
                 Done::Turn { sequence, turn } => return Ok(Some((sequence, turn))),
                 Done::Letter { letter, reply } if self.letters.len() < MAX_LETTERS => {
@@ -273,20 +187,102 @@ impl Journal {
     }
 }
 
+impl Journal for SharedJournal {
+    fn apply(&mut self, lobby: &mut Lobby, now: Duration) -> anyhow::Result<()> {
+        let trouble = format!("cannot go on with the log {}", self.name);
+        while let Some((sequence, turn)) = self.receive(lobby).with_context(|| trouble.clone())? {
+            let is_urgent = self.behind_since.is_some_and(|since| since + MAX_BEHIND <= now);
+            if !lobby.has_room_to_apply(&turn, is_urgent).with_context(|| trouble.clone())? {
+                self.behind_since.get_or_insert(now);
+                self.held = Some((sequence, turn));
+                break;
+            }
+            let from = lobby.room().scrollback().end();
+            lobby.apply(&turn, now).with_context(|| trouble.clone())?;
+            self.times.note(lobby.room(), from);
+            if self.under_way.as_deref() == Some(&turn[..]) {
+                self.settle();
+            }
+            if self.server != lobby.server() {
+                self.server = lobby.server();
+                self.settle();
+                self.stream.listen(self.server.number());
+                self.was_taken_for_gone = true;
+            }
+            if self.rhythm.is_due(lobby.room(), turn.len())
+                && lobby.room().servers().present().next().is_some_and(|(first, _)| first == self.server)
+            {
+                let (position, at) = (lobby.room().scrollback().end(), lobby.room().now());
+                self.stream.checkpoint(Checkpoint { sequence, position, at, room: lobby.room().checkpoint() });
+            }
+        }
+        self.deliver(lobby);
+        Ok(())
+    }
+
+    fn submit(&mut self, lobby: &mut Lobby, now: Duration, console: &mut Console) {
+        if self.forget_at <= now {
+            self.forget_at = now + FORGET_TIME;
+            lobby.forget_sessions(now.saturating_sub(self.keep), now);
+        }
+        if self.under_way.is_none()
+            && let Some(turn) = lobby.next_turn()
+        {
+            self.under_way = Some(turn.clone());
+            self.stream.publish(turn);
+        }
+        for (to, number, letter) in lobby.take_letters() {
+            let letter = postcard::to_stdvec(&letter).expect("a vector takes everything");
+            self.stream.send(to.number(), number, letter);
+        }
+        for question in lobby.take_questions() {
+            let lines = self.look_back(lobby.room().scrollback(), &question);
+            lobby.answer(question.asker, &lines, now);
+        }
+        let is_out_of_reach = self.stream.waiting().is_some_and(|time| time >= OUT_OF_REACH);
+        if let Some(trouble) = self.trouble.take()
+            && !std::mem::replace(&mut self.is_failing, true)
+        {
+            console.trouble(format_args!("the log {} is out of reach: {trouble}", self.name));
+        } else if self.is_failing && self.stream.waiting().is_none() {
+            self.is_failing = false;
+            console.status(format_args!("the log {} is back", self.name));
+        }
+        if std::mem::take(&mut self.was_taken_for_gone) {
+            console.trouble(format_args!("the other servers took this one for gone; who was here has to come again"));
+        }
+        lobby.set_out_of_reach(is_out_of_reach);
+    }
+
+    fn wake_at(&self, now: Duration) -> Option<Duration> {
+        let left = self.stream.waiting().and_then(|time| OUT_OF_REACH.checked_sub(time));
+        let behind = self.behind_since.map(|since| since + MAX_BEHIND);
+        [left.map(|left| now + left), behind, Some(self.forget_at)].into_iter().flatten().min()
+    }
+
+    fn is_behind(&self) -> bool {
+        self.under_way.is_some() || self.held.is_some()
+    }
+
+    fn close(self: Box<Self>, _: &Lobby, patience: Duration, _: &mut Console) {
+        self.stream.close(patience);
+    }
+}
+
 /// Makes the room that the log has kept.
 fn catch_up(
     stream: &mut JetStream,
     recovered: Recovered,
     scrollback: Scrollback,
     times: &mut Times,
-    pace: &mut Pace,
+    rhythm: &mut Rhythm,
 ) -> anyhow::Result<Room> {
     let (mut room, mut at) = match recovered.checkpoint {
         Some(checkpoint) => (Room::restore(&checkpoint.room, scrollback, b"")?, checkpoint.sequence),
         None => (Room::with_scrollback(scrollback), 0),
     };
     if at > 0 {
-        pace.last = Some(room.now());
+        rhythm.last = Some(room.now());
     }
     let mut progress = Instant::now();
     while at < recovered.last {
@@ -296,7 +292,7 @@ fn catch_up(
                 let from = room.scrollback().end();
                 room.apply_turn(&Turn::decode(&turn)?)?;
                 times.note(&room, from);
-                pace.is_due(&room, turn.len());
+                rhythm.is_due(&room, turn.len());
             }
             Done::Lost(why) => bail!(why),
             Done::Trouble(trouble) if progress.elapsed() > PATIENCE => bail!(trouble),
@@ -306,14 +302,14 @@ fn catch_up(
     Ok(room)
 }
 
-impl Pace {
+impl Rhythm {
     /// A turn of so many bytes was applied. Returns whether a checkpoint is to be taken now.
     fn is_due(&mut self, room: &Room, bytes: usize) -> bool {
         self.bytes += bytes;
         let last = *self.last.get_or_insert(room.now());
         let is_due = self.bytes >= CHECKPOINT_BYTES || room.now() >= last + CHECKPOINT_TIME;
         if is_due {
-            *self = Pace { last: Some(room.now()), bytes: 0 };
+            *self = Rhythm { last: Some(room.now()), bytes: 0 };
         }
         is_due
     }
