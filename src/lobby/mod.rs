@@ -22,7 +22,7 @@ pub mod limits;
 mod login;
 mod orders;
 pub mod outbox;
-pub mod proposals;
+mod proposals;
 pub mod pulse;
 pub mod questions;
 pub mod rate_limit;

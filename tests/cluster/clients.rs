@@ -101,17 +101,20 @@ fn talk(room: &mut Room, lines: usize, mut go_wrong: impl FnMut(&mut Room, usize
     let mut talkers: Vec<Talker> = (0..4).map(|number| Talker::start(room, number)).collect();
     for line in 0..lines {
         go_wrong(room, line);
-        talkers.iter_mut().for_each(|talker| talker.say(line));
+        for talker in &mut talkers {
+            talker.say(line);
+        }
         thread::sleep(Duration::from_millis(50));
     }
     let started = Instant::now();
-    let mut last = String::new();
-    while talkers.iter().any(|talker| talker.shown().len() < 4 * lines) {
-        last = talkers.iter().map(|talker| format!("{} ", talker.shown().len())).collect();
-        assert!(started.elapsed() < PATIENCE, "not everything was shown: {last}of {}", 4 * lines);
+    loop {
+        let shown: Vec<usize> = talkers.iter().map(|talker| talker.shown().len()).collect();
+        if shown.iter().all(|&count| count >= talkers.len() * lines) {
+            break;
+        }
+        assert!(started.elapsed() < PATIENCE, "not everything was shown: {shown:?} of {}", talkers.len() * lines);
         thread::sleep(Duration::from_millis(50));
     }
-    drop(last);
     let said = talkers[0].shown();
     for talker in &talkers {
         let shown = talker.shown();
