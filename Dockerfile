@@ -21,11 +21,11 @@ COPY compare/Cargo.toml compare/
 RUN mkdir -p src benches/broadcast compare/src \
     && printf '//! Nothing.\n/// Nothing.\npub fn main() {}\n' \
         | tee src/main.rs benches/broadcast/main.rs benches/pieces.rs compare/src/main.rs > src/lib.rs \
-    && cargo build --release --locked \
+    && cargo build --release --locked --features nats \
     && cargo clean --release --package gotcp
 
 COPY src src
-RUN cargo build --release --locked && mkdir -p /image/data
+RUN cargo build --release --locked --features nats && mkdir -p /image/data
 
 FROM scratch
 LABEL org.opencontainers.image.title="gotcp" \

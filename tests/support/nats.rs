@@ -133,5 +133,6 @@ impl Drop for Engine {
 
 /// The program: the one that `GOTCP_NATS_SERVER` names, or any.
 fn program() -> PathBuf {
-    env::var_os("GOTCP_NATS_SERVER").map_or_else(|| "nats-server".into(), PathBuf::from)
+    let named = env::var_os("GOTCP_NATS_SERVER").filter(|name| !name.is_empty());
+    named.map_or_else(|| "nats-server".into(), PathBuf::from)
 }
