@@ -4,6 +4,8 @@
 //! is measured is in gotcp's own benchmark, benches/broadcast, whose modules these are.
 
 #[cfg(target_os = "linux")]
+mod engines;
+#[cfg(target_os = "linux")]
 #[path = "../../benches/broadcast/floor.rs"]
 mod floor;
 #[cfg(target_os = "linux")]
@@ -48,12 +50,16 @@ fn main() -> anyhow::Result<()> {
         #[command(flatten)]
         run: run::Options,
 
+        /// Measure gotcp alone: with its room in memory, in one NATS server, and in three
+        #[arg(long, conflicts_with = "save")]
+        shared: bool,
+
         /// Write the figures of every run, the tables and a plot to this folder, as performance.*
         #[arg(long, value_name = "FOLDER")]
         save: Option<PathBuf>,
     }
 
-    let Options { mut run, save } = Options::parse();
+    let Options { mut run, shared, save } = Options::parse();
     if run.groups.is_empty() {
         run.groups = vec![Group::Paced, Group::Flood, Group::OneByOne];
     }
@@ -62,6 +68,17 @@ fn main() -> anyhow::Result<()> {
     }
     // Those that are started again as the floor have nothing to build.
     let program = if run.floor.is_none() { build_gotcp()? } else { PathBuf::new() };
+    if shared && run.floor.is_none() {
+        let gotcp = Gotcp::new(&program);
+        let [one, three] =
+            [("gotcp, NATS", 1), ("gotcp, 3 NATS", 3)].map(|(name, engines)| variants::shared(&program, name, engines));
+        let (Some(one), Some(three)) = (one?, three?) else {
+            println!("skipped: there is no nats-server");
+            return Ok(());
+        };
+        print!("{}", report::tables(&report::rows(&run::measure_all(&run, &[&Floor, &gotcp, &one, &three])?)));
+        return Ok(());
+    }
     let (gotcp, tls, web) = (Gotcp::new(&program), variants::tls(&program)?, variants::web(&program));
     let runs = run::measure_all(&run, &[&Floor, &gotcp, &tls, &web, &Redis, &Nats, &Ncat])?;
     let rows = report::rows(&runs);
@@ -79,7 +96,7 @@ fn build_gotcp() -> anyhow::Result<std::path::PathBuf> {
     use anyhow::{Context, ensure};
 
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
-    let build = ["build", "--release", "--quiet", "--bin", "gotcp", "--manifest-path", manifest];
+    let build = ["build", "--release", "--quiet", "--bin", "gotcp", "--features", "nats", "--manifest-path", manifest];
     let status = std::process::Command::new(env!("CARGO")).args(build).status().context("cannot run cargo")?;
     ensure!(status.success(), "cannot build gotcp");
     let program = std::env::current_exe()?.with_file_name("gotcp");

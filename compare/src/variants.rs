@@ -1,5 +1,6 @@
 //! This project's server once more, spoken to in other ways.
 
+use std::cell::Cell;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::{ClientConfig, RootCertStore};
 use tempfile::TempDir;
 
+use crate::engines::Engines;
 use crate::subject::{Gotcp, Link};
 
 /// In TLS, with a certificate of its own.
@@ -30,4 +32,15 @@ pub fn tls(program: &Path) -> anyhow::Result<Gotcp> {
 /// As browsers do.
 pub fn web(program: &Path) -> Gotcp {
     Gotcp { name: "gotcp, web", options: Box::new(|| vec!["--web".into()]), link: Link::Web, ..Gotcp::new(program) }
+}
+
+/// With its room in engines, a new one for each start; `None` where there is no nats-server.
+pub fn shared(program: &Path, name: &'static str, engines: usize) -> anyhow::Result<Option<Gotcp>> {
+    let Some(engines) = Engines::start(engines)? else { return Ok(None) };
+    let rooms = Cell::new(0);
+    let options = move || {
+        rooms.set(rooms.get() + 1);
+        vec!["--log".into(), engines.place(&format!("room{}", rooms.get())).into()]
+    };
+    Ok(Some(Gotcp { name, options: Box::new(options), ..Gotcp::new(program) }))
 }
