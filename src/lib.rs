@@ -9,8 +9,9 @@
 //!
 //! ```text
 //!   a line arrives ──> decide ──> propose(entry) ──> THE LOG ──> apply(entry) ──> scrollback, roster ──> cursors
-//!                      the lobby:                    memory or   the room:
-//!                      limits, rights                a file      no clock, no randomness
+//!                      the lobby:                    memory,     the room:
+//!                      limits, rights                a file,     no clock, no randomness
+//!                                                    or NATS
 //!
 //!   ┌────────────────────────────────────────────┐
 //!   │ … bob: hi │ carol: hello │ *** dan joined │ end
@@ -21,7 +22,8 @@
 //! ```
 //!
 //! Broadcast, history, slow readers, coming back after a break, the transcript: each is only a question of where a
-//! cursor starts and how far behind it may fall. And there is one order, since there is one log.
+//! cursor starts and how far behind it may fall. And there is one order, since there is one log, also where several
+//! servers share it.
 //!
 //! # The files, in reading order
 //!
@@ -41,6 +43,8 @@
 //! | `room/scrollback.rs` | what was said: the ring buffer |
 //! | `room/roster.rs`, `room/people.rs` | who is here, and who may come back |
 //! | `room/bans.rs` | who may not come back |
+//! | `room/turn.rs`, `room/servers.rs` | what a server gives to the log at once; which servers there are |
+//! | `room/digest.rs` | whether they have all made the same room |
 //! | `room/session.rs`, `room/place.rs` | the secret of a session; where connections come from |
 //! | [`lobby`] | what is local to one server: connections and their limits. Pure |
 //! | `lobby/client.rs` | one connection |
@@ -50,14 +54,17 @@
 //! | `lobby/commands.rs`, `lobby/orders.rs` | its other lines; what operators say |
 //! | `lobby/proposals.rs` | from a proposal to what came of it |
 //! | `lobby/questions.rs` | what only a log that lasts can answer |
+//! | `lobby/pulse.rs`, `lobby/letters.rs` | where servers share a room: which of them live; whispers between them |
 //! | `lobby/access.rs`, `lobby/rate_limit.rs` | how many may come; how fast they may send |
 //! | `lobby/backpressure.rs` | slow readers |
 //! | `lobby/limits.rs` | how much there may be of everything |
 //! | `lobby/event.rs`, `lobby/stats.rs` | what an operator wants to know, and to count |
-//! | [`log`] | where entries are kept if not in memory: bytes to it |
+//! | [`log`] | where turns are kept if not in memory: bytes to it |
 //! | `log/disk.rs` | the thread that commits |
 //! | `log/file.rs` | the database: its tables, and what survives what |
 //! | `log/search.rs`, `log/print.rs` | looking back; `gotcp log` |
+//! | `log/nats.rs` | where a room is that several servers share |
+//! | `log/jetstream/` | its log, with the feature `nats`: the thread, what it finds in NATS, what it does there |
 //! | [`server`] | the only place that knows mio, apart from the client's network thread |
 //! | `server/slots.rs` | a slab whose tokens carry a generation |
 //! | `server/deadlines.rs` | what is due for connections, and when |
@@ -72,7 +79,7 @@
 //! | `server/transport/tls/` | TLS, without buffers of its own, for those who speak it; where the key is from |
 //! | `server/listener.rs` | accepting, and what to do when that fails |
 //! | `server/signals.rs` | what the operator asks |
-//! | `server/journal.rs`, `server/clock.rs` | the room's log in a file, between the lobby and the disk; the time |
+//! | `server/journal/`, `server/clock.rs` | the log, between the lobby and where it is kept; the time |
 //! | `server/background.rs` | writing without waiting |
 //! | `server/console.rs`, `server/terminal.rs` | what the operator sees, and types |
 //! | `server/metrics.rs` | what monitoring reads |

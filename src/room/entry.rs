@@ -258,8 +258,8 @@ pub enum Outcome {
     Done,
 }
 
-/// How entries are encoded: the first byte of everything that a log keeps. A server that finds a higher one was started
-/// on the log of a later version.
+/// How entries are encoded: the first byte of everything that a log keeps. A server that finds another one was started on
+/// the log of another version.
 pub const FORMAT: u8 = 3;
 
 /// Something in a log that this version cannot read.
@@ -268,7 +268,7 @@ pub struct Unreadable;
 
 impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("it is damaged, or was written by a later version of gotcp")
+        f.write_str("it is damaged, or was written by another version of gotcp")
     }
 }
 
