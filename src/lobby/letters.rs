@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::client::State;
 use super::commands::Whisper;
-use super::limits::MAX_PRIVATE;
+use super::limits::{MAX_PRIVATE, MAX_WHISPERS_TOTAL};
 use super::proposals::Caller;
 use super::{ClientId, Lobby};
 use crate::protocol::name::Name;
@@ -96,7 +96,7 @@ impl Lobby {
         let Letter { from, reader, text, .. } = letter;
         let is_reader = |id: &ClientId| self.client(*id).state == State::Member(*reader);
         let Some(id) = self.connection_of(reader.person).filter(is_reader) else { return Delivery::Unreachable };
-        if self.client(id).outbox.aside_bytes() >= MAX_PRIVATE {
+        if self.client(id).outbox.aside_bytes() >= MAX_PRIVATE || self.private_bytes >= MAX_WHISPERS_TOTAL {
             return Delivery::ReadsTooSlowly;
         }
         self.tell(id, Private::WhisperFrom { from: from.as_str(), text });
