@@ -140,6 +140,19 @@ impl Lobby {
         self.set_budget();
     }
 
+    /// Others have waited long enough for the readers that are far behind: they do not wait for those any more.
+    pub fn stop_waiting(&mut self, now: Duration) {
+        for &id in &self.backpressure.blocked {
+            let Some(client) = &mut self.clients[id.0] else { continue };
+            if let Some(blocked) = &mut client.blocked
+                && client.outbox.behind(self.room.scrollback()) > self.backpressure.watermarks.high
+            {
+                blocked.fair_until = Duration::ZERO;
+            }
+        }
+        self.watch_readers(now);
+    }
+
     /// Checks the blocked readers: disconnects those that are too far behind or take nothing, and sets how much may be
     /// said in the next turn. Returns when that may change even if nothing happens.
     pub(super) fn watch_readers(&mut self, now: Duration) -> Option<Duration> {

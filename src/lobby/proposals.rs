@@ -165,16 +165,15 @@ impl Lobby {
         Some(turn)
     }
 
-    /// Whether a turn of the log may be applied now: as long as readers are behind who read at a fair pace, what others say
-    /// waits for them, but not what `is_urgent`.
+    /// Whether a turn of the log may be applied now: as long as readers are behind who read at a fair pace, what was said
+    /// at other servers waits for them, too, until [`Lobby::stop_waiting`].
     ///
     /// # Errors
     /// Where it cannot be read.
-    pub fn has_room_to_apply(&self, turn: &[u8], is_urgent: bool) -> Result<bool, Unreadable> {
+    pub fn has_room_to_apply(&self, turn: &[u8]) -> Result<bool, Unreadable> {
         let bytes = Turn::decode(turn)?.longest_text()? as u64;
         let said = self.room.scrollback().end() - self.turn_start;
-        let room = if is_urgent { self.backpressure.watermarks.turn } else { self.backpressure.budget };
-        Ok(said + bytes <= room || is_urgent && said == 0)
+        Ok(said + bytes <= self.backpressure.budget)
     }
 
     /// Applies a turn that the log has, in the log's order. The log may have one twice: it takes effect once.

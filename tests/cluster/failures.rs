@@ -1,5 +1,6 @@
 //! Servers and engines that die, stop, and come back.
 
+use std::io::Write;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -154,6 +155,38 @@ fn a_server_is_stopped() {
     again.skip_to("--- resumed as alice, 1 heard");
     again.say("after it");
     watcher.expect("alice: after it");
+}
+
+/// However much is said at one server, and however little is read at another one, memory is bounded at both. Who reads
+/// slowly there is disconnected, and others miss nothing.
+#[test]
+#[cfg(target_os = "linux")]
+fn memory_is_bounded() {
+    let Some(engine) = Engine::start() else { return };
+    let (one, two) = (engine.serve("--rate 0"), engine.serve("--rate 0"));
+    let mut stalled = Peer::connect_narrow(two.address);
+    stalled.say("stalled");
+    stalled.skip_to("*** stalled joined");
+    let mut reader = two.join("reader");
+    let mut writer = one.join("writer");
+    let (lines, line) = (4000, "x".repeat(20_000));
+    thread::scope(|scope| {
+        let (mut input, line) = (writer.stream().try_clone().expect("a socket"), &line);
+        scope.spawn(move || {
+            for i in 0..lines {
+                input.write_all(format!("{i} {line}\n").as_bytes()).expect("the server reads");
+            }
+        });
+        scope.spawn(|| drop(writer.skip_to_start(&format!("writer: {} ", lines - 1))));
+        for i in 0..lines {
+            assert!(reader.skip_to_start("writer: ").starts_with(&format!("writer: {i} ")), "line {i}");
+        }
+    });
+    let memory = [&one, &two].map(|server| server.memory() / 1024 / 1024);
+    assert!(memory.iter().all(|&mebibytes| mebibytes < 96), "{memory:?} MiB");
+    println!("{memory:?} MiB");
+    let rest = stalled.rest();
+    assert_eq!(rest.last().map(String::as_str), Some("--- error: you read too slowly"));
 }
 
 /// Whoever starts late, or again, has the same room: from a checkpoint, once what is old is deleted from the log.

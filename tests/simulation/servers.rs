@@ -357,7 +357,8 @@ impl World {
             let site = &mut self.sites[at];
             let turn = &self.log[site.read];
             let lobby = &mut site.reactor.as_mut().expect("it is up").lobby;
-            if !lobby.has_room_to_apply(turn, true).expect("a server made it") {
+            if !lobby.has_room_to_apply(turn).expect("a server made it") {
+                lobby.stop_waiting(self.now);
                 break;
             }
             lobby.apply(turn, self.now).expect("all rooms are alike");

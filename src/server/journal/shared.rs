@@ -16,6 +16,7 @@ use crate::log::jetstream::{Checkpoint, Done, JetStream, Recovered};
 use crate::log::nats::NatsPlace;
 use crate::log::search::holds_all;
 use crate::room::Room;
+use crate::room::entry::Unusable;
 use crate::room::scrollback::Scrollback;
 use crate::room::servers::ServerId;
 use crate::room::turn::Turn;
@@ -118,6 +119,40 @@ impl SharedJournal {
         Ok((journal, lobby, clock))
     }
 
+    /// Applies a turn that has come out of the log.
+    fn apply_turn(&mut self, sequence: u64, turn: &[u8], lobby: &mut Lobby, now: Duration) -> Result<(), Unusable> {
+        let from = lobby.room().scrollback().end();
+        lobby.apply(turn, now)?;
+        self.times.note(lobby.room(), from);
+        if self.under_way.as_deref() == Some(turn) {
+            self.settle();
+        }
+        if self.server != lobby.server() {
+            self.server = lobby.server();
+            self.settle();
+            self.stream.listen(self.server.number());
+            self.was_taken_for_gone = true;
+        }
+        if self.rhythm.is_due(lobby.room(), turn.len())
+            && lobby.room().servers().present().next().is_some_and(|(first, _)| first == self.server)
+        {
+            let (position, at) = (lobby.room().scrollback().end(), lobby.room().now());
+            self.stream.checkpoint(Checkpoint { sequence, position, at, room: lobby.room().checkpoint() });
+        }
+        Ok(())
+    }
+
+    /// There is no room for a turn, since readers are behind. Returns whether there is after all, because they have been
+    /// waited for long enough.
+    fn waits_no_longer(&mut self, lobby: &mut Lobby, turn: &[u8], now: Duration) -> bool {
+        if *self.behind_since.get_or_insert(now) + MAX_BEHIND > now {
+            return false;
+        }
+        self.behind_since = Some(now);
+        lobby.stop_waiting(now);
+        lobby.has_room_to_apply(turn).is_ok_and(|has_room| has_room)
+    }
+
     fn settle(&mut self) {
         self.under_way = None;
         self.stream.settle();
@@ -191,29 +226,12 @@ impl Journal for SharedJournal {
     fn apply(&mut self, lobby: &mut Lobby, now: Duration) -> anyhow::Result<()> {
         let trouble = format!("cannot go on with the log {}", self.name);
         while let Some((sequence, turn)) = self.receive(lobby).with_context(|| trouble.clone())? {
-            let is_urgent = self.behind_since.is_some_and(|since| since + MAX_BEHIND <= now);
-            if !lobby.has_room_to_apply(&turn, is_urgent).with_context(|| trouble.clone())? {
-                self.behind_since.get_or_insert(now);
+            let has_room = lobby.has_room_to_apply(&turn).with_context(|| trouble.clone())?;
+            if has_room || self.waits_no_longer(lobby, &turn, now) {
+                self.apply_turn(sequence, &turn, lobby, now).with_context(|| trouble.clone())?;
+            } else {
                 self.held = Some((sequence, turn));
                 break;
-            }
-            let from = lobby.room().scrollback().end();
-            lobby.apply(&turn, now).with_context(|| trouble.clone())?;
-            self.times.note(lobby.room(), from);
-            if self.under_way.as_deref() == Some(&turn[..]) {
-                self.settle();
-            }
-            if self.server != lobby.server() {
-                self.server = lobby.server();
-                self.settle();
-                self.stream.listen(self.server.number());
-                self.was_taken_for_gone = true;
-            }
-            if self.rhythm.is_due(lobby.room(), turn.len())
-                && lobby.room().servers().present().next().is_some_and(|(first, _)| first == self.server)
-            {
-                let (position, at) = (lobby.room().scrollback().end(), lobby.room().now());
-                self.stream.checkpoint(Checkpoint { sequence, position, at, room: lobby.room().checkpoint() });
             }
         }
         self.deliver(lobby);
