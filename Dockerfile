@@ -1,4 +1,4 @@
-# gotcp as one static binary in an otherwise empty image of about 12 MB.
+# gotcp as one static binary in an otherwise empty image of under 15 MB.
 #
 # dockerbuild.sh and dockerbuild.ps1 build and run it. BuildKit is not needed: Docker's old builder and Podman work, too.
 

@@ -117,7 +117,7 @@ fn image_is_small(stage: &Stage) {
     let of = |format: &str| stage.engine_says(&["image", "inspect", "--format", format, "gotcp"]);
     let size: u64 = of("{{.Size}}").parse().expect("a number");
     println!("the image has {size} bytes");
-    assert!(size < 14_000_000, "{size} bytes");
+    assert!(size < 15_000_000, "{size} bytes");
     assert_eq!(of("{{len .RootFS.Layers}}"), "2");
     let env = of("{{.Config.Env}}");
     assert!(env.contains("GOTCP_LISTEN=0.0.0.0:7777 GOTCP_SERVER=192.168.111.111:7777"), "{env}");
