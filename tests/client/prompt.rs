@@ -195,6 +195,60 @@ fn pastes_are_text() {
     }
 }
 
+/// A draft that is taller than the screen takes half of it: what is said meanwhile is shown above, nothing of the draft
+/// scrolls out of sight, and the cursor is where the next key goes.
+#[test]
+fn a_tall_draft_takes_half_the_screen() {
+    let server = FakeServer::start();
+    let mut user = Setup::new(&server.address()).size(40, 16).start();
+    let (mut peer, _) = server.welcome();
+    user.wait_for_prompt(PROMPT);
+    let drafted = |user: &crate::support::pty::Terminal| user.rows().iter().filter(|row| row.contains("draft")).count();
+    let lines: Vec<_> = (0..100).map(|n| format!("draft {n}")).collect();
+    user.paste(&lines.join("\n"));
+    user.wait_for_prompt("draft 99");
+    for n in 0..40 {
+        peer.send(&format!("bob: said {n}\n"));
+        user.wait_for(&format!("bob: said {n}"));
+        assert!(drafted(&user) <= 8 && user.rows().len() <= 16, "{}", user.screen());
+    }
+    assert!(user.rows()[7].ends_with("bob: said 39") && user.rows()[8].starts_with("You(carol)>"), "{}", user.screen());
+    user.press("!");
+    user.wait_for_prompt("draft 99!");
+    assert_eq!(user.cursor(), (9, 15));
+    user.press(&"\x1b[A".repeat(50));
+    user.press("\x05?");
+    user.wait_for("draft 49?");
+    user.wait("not behind it", |user| user.rows()[usize::from(user.cursor().1)] == "draft 49?");
+    peer.send("bob: the end\n");
+    user.wait_for("bob: the end");
+    user.press(&"\x1b[A".repeat(49));
+    user.wait_for("You(carol)> draft 0");
+    assert_eq!(user.rows()[usize::from(user.cursor().1)], "You(carol)> draft 0");
+    user.press("\r");
+    user.wait_for("Send 100 lines? [y/N]");
+    user.press("y\r");
+    for n in 0..100 {
+        peer.expect(&match n {
+            49 => "draft 49?".to_owned(),
+            99 => "draft 99!".to_owned(),
+            n => format!("draft {n}"),
+        });
+    }
+    user.wait_for_prompt(PROMPT);
+    let rows = user.all_rows();
+    let said: Vec<_> = rows.iter().filter_map(|row| row.split_once("bob: said ")).map(|(_, said)| said).collect();
+    assert_eq!(said, (0..40).map(|n| n.to_string()).collect::<Vec<_>>());
+    assert!(!rows.iter().any(|row| row.contains("draft")), "{rows:?}");
+    // Some terminals keep what is wiped so.
+    assert!(!user.raw().contains("\x1b[H\x1b[J"));
+    for n in 40..60 {
+        peer.send(&format!("bob: said {n}\n"));
+    }
+    user.wait_for("said 59");
+    user.wait_for_prompt(PROMPT);
+}
+
 /// When the connection breaks, the prompt stays; the client comes back where it was, and what was not heard is sent.
 #[test]
 fn comes_back_and_sends_what_was_not_heard() {

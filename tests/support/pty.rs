@@ -155,6 +155,21 @@ impl Terminal {
         self.screen().lines().map(|row| row.trim_end().to_owned()).filter(|row| !row.is_empty()).collect()
     }
 
+    /// The rows that have scrolled out of sight and those on the screen, as far as they have anything on them.
+    pub fn all_rows(&self) -> Vec<String> {
+        let mut display = self.display.lock().unwrap();
+        let screen = display.parser.screen_mut();
+        screen.set_scrollback(SCROLLBACK);
+        let mut rows = Vec::new();
+        for above in (1..=screen.scrollback()).rev() {
+            screen.set_scrollback(above);
+            rows.extend(screen.rows(0, u16::MAX).next());
+        }
+        screen.set_scrollback(0);
+        rows.extend(screen.rows(0, u16::MAX));
+        rows.into_iter().map(|row| row.trim_end().to_owned()).filter(|row| !row.is_empty()).collect()
+    }
+
     /// Where the cursor is: column and row.
     pub fn cursor(&self) -> (u16, u16) {
         self.look(|parser, _| {

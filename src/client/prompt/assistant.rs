@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::io::{Write, stdout};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use anstream::adapter::strip_str;
 use rustyline::completion::Completer;
 use rustyline::highlight::{CmdKind, Highlighter};
 use rustyline::hint::Hinter;
@@ -16,6 +17,7 @@ use super::complete::{Cycle, People};
 use super::rows::{Layout, mask};
 use super::screen::Screen;
 use super::tty;
+use super::window::{LEAVE, Window};
 
 /// Answers rustyline, and remembers what it said.
 pub struct Assistant {
@@ -40,6 +42,8 @@ pub struct Memory {
     cycle: Cycle,
     /// The width of the terminal.
     columns: usize,
+    /// The rows above the window, if only a part of the draft is drawn.
+    above: Option<usize>,
 }
 
 impl Assistant {
@@ -57,12 +61,30 @@ impl Assistant {
         own.clone_into(&mut memory.own);
         memory.is_hidden = is_hidden;
         memory.columns = tty::size().0;
+        memory.above = None;
     }
 
     /// What rustyline said last.
     #[must_use]
     pub fn memory(&self) -> Memory {
         self.memory.borrow().clone()
+    }
+
+    /// What wipes a draft of which a part is drawn, with all that was drawn above it; `None` where all of it is drawn.
+    #[must_use]
+    pub fn closed(&self) -> Option<String> {
+        let Memory { above, columns, .. } = *self.memory.borrow();
+        above.map(|above| format!("{LEAVE}{}", self.screen.recent(above, columns)))
+    }
+
+    /// Draws a part of the draft behind what waits to be shown.
+    fn draw_window(&self, window: &Window, memory: &mut Memory) -> String {
+        let room = if memory.above.is_none() { window.room() } else { String::new() };
+        let lines = format!("{}{}", self.screen.recent(window.above, memory.columns), self.screen.draw());
+        memory.above = Some(window.above);
+        let painted = format!("{}{}", self.renderer.prompt(&window.head), window.body);
+        let behind = window.behind(&strip_str(&lines).to_string(), &painted, memory.columns);
+        format!("{room}{LEAVE}{lines}{behind}")
     }
 
     /// Draws the screen anew just before rustyline draws its prompt for a narrower terminal. Some terminals wrap the rows
@@ -73,14 +95,14 @@ impl Assistant {
         let mut memory = self.memory.borrow_mut();
         let before = std::mem::replace(&mut memory.columns, columns);
         let all = format!("{}{}{}", memory.prompt, memory.before, memory.after);
-        if columns >= before || Layout::of(&all, columns).rows() == 1 {
+        if columns >= before || memory.above.is_some() || Layout::of(&all, columns).rows() == 1 {
             return;
         }
         let rows = Layout::of(&all, before).rows();
         let below = rows - Layout::of(&format!("{}{}", memory.prompt, memory.before), before).rows();
         let recent = self.screen.recent(height.saturating_sub(rows), columns);
         let up = if below > 0 { format!("\x1b[{below}A") } else { String::new() };
-        let drawn = format!("\x1b[H\x1b[J{recent}{}{up}", "\n".repeat(rows - 1));
+        let drawn = format!("{LEAVE}{recent}{}{up}", "\n".repeat(rows - 1));
         // Where the terminal is gone, nobody is left to tell.
         let _ = stdout().write_all(drawn.as_bytes());
     }
@@ -92,12 +114,26 @@ impl Assistant {
     }
 }
 
+impl Memory {
+    /// The part of the draft that is to be drawn, if it is not all of it. (On Windows rustyline moves the cursor by other
+    /// means, which no margin stops.)
+    fn window(&self) -> Option<Window> {
+        let size = (self.columns, tty::size().1);
+        let shown = |text: &str| if self.is_hidden { mask(text) } else { text.to_owned() };
+        Window::of(&self.prompt, &shown(&self.before), &shown(&self.after), size).filter(|_| cfg!(unix))
+    }
+}
+
 impl Highlighter for Assistant {
     fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, is_default: bool) -> Cow<'b, str> {
         let mut memory = self.memory.borrow_mut();
         prompt.clone_into(&mut memory.prompt);
+        if let Some(window) = memory.window() {
+            return Cow::Owned(self.draw_window(&window, &mut memory));
+        }
+        let closed = memory.above.take().map(|above| format!("{LEAVE}{}", self.screen.recent(above, memory.columns)));
         let prompt = Layout::of(prompt, memory.columns).broken(prompt, 0);
-        let mut drawn = self.screen.draw();
+        let mut drawn = closed.unwrap_or_default() + &self.screen.draw();
         drawn.push_str(&if is_default { self.renderer.prompt(&prompt) } else { prompt });
         Cow::Owned(drawn)
     }
@@ -105,6 +141,10 @@ impl Highlighter for Assistant {
     fn highlight<'l>(&self, line: &'l str, position: usize) -> Cow<'l, str> {
         self.remember(line, position);
         let memory = self.memory.borrow();
+        if memory.above.is_some() {
+            // It is drawn already, with the prompt.
+            return Cow::Borrowed("");
+        }
         if memory.is_hidden {
             return Cow::Owned(mask(line));
         }
@@ -114,7 +154,8 @@ impl Highlighter for Assistant {
 
     fn highlight_char(&self, line: &str, position: usize, _kind: CmdKind) -> bool {
         self.remember(line, position);
-        self.memory.borrow().is_hidden
+        let memory = self.memory.borrow();
+        memory.is_hidden || memory.above.is_some()
     }
 }
 

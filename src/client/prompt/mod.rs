@@ -1,7 +1,7 @@
 //! The prompt: rustyline, told when to come up, and cleared away after.
 //!
 //! [`screen`] is what is shown above it, [`assistant`] what rustyline asks while keys are read, and [`waker`] what makes it
-//! return early. [`complete`], [`paste`] and [`rows`] are pure; [`modes`] and [`tty`] ask the system.
+//! return early. [`complete`], [`paste`], [`rows`] and [`window`] are pure; [`modes`] and [`tty`] ask the system.
 
 pub mod assistant;
 pub mod complete;
@@ -11,6 +11,7 @@ pub mod rows;
 pub mod screen;
 pub mod tty;
 pub mod waker;
+pub mod window;
 
 use std::io::{ErrorKind, Write, stdout};
 use std::path::PathBuf;
@@ -167,7 +168,10 @@ impl Prompt {
             Typed::Text(text) => text.clone(),
             _ => format!("{}{}", memory.before, memory.after),
         };
-        self.wipe(&format!("{}{text}", memory.prompt));
+        match self.editor.helper().and_then(Assistant::closed) {
+            Some(closed) => write(&closed),
+            None => self.wipe(&format!("{}{text}", memory.prompt)),
+        }
         if typed == Typed::Woken {
             self.draft = (memory.before, memory.after);
         }
@@ -203,10 +207,15 @@ impl Prompt {
         let rows = Layout::of(shown, columns.into()).rows();
         // What has scrolled out of sight cannot be wiped, and what stands there instead must not be.
         if rows < lines.into() {
-            let mut out = stdout();
-            let _ = out.write_all(wipe(rows).as_bytes()).and_then(|()| out.flush());
+            write(&wipe(rows));
         }
     }
+}
+
+fn write(drawn: &str) {
+    let mut out = stdout();
+    // Where the terminal is gone, nobody is left to tell.
+    let _ = out.write_all(drawn.as_bytes()).and_then(|()| out.flush());
 }
 
 /// Ctrl-Z. (rustyline would leave the terminal to the shell the way it found it itself: quiet.)

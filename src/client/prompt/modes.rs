@@ -17,9 +17,15 @@ impl Drop for GiveBack {
 
 #[cfg(unix)]
 mod platform {
-    use std::io::stdin;
+    use std::io::{stdin, stdout};
+    use std::os::fd::AsFd;
 
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
     use nix::sys::termios::{InputFlags, LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
+    use nix::unistd::write;
+
+    /// Takes back what a prompt has asked of the terminal: to mark pastes, and to let only some rows scroll.
+    const UNDO: &[u8] = b"\x1b[?2004l\x1b7\x1b[r\x1b8";
 
     /// The modes in which the terminal was found.
     #[derive(Clone)]
@@ -46,7 +52,16 @@ mod platform {
         pub fn restore(&self) {
             if let Some(modes) = &self.found {
                 set(modes);
+                undo();
             }
+        }
+    }
+
+    /// Says it only to a terminal that takes something, and past whoever waits for one that does not: they wait for ever.
+    fn undo() {
+        let takes = poll(&mut [PollFd::new(stdout().as_fd(), PollFlags::POLLOUT)], PollTimeout::ZERO);
+        if takes.is_ok_and(|count| count > 0) {
+            let _ = write(stdout(), UNDO);
         }
     }
 

@@ -1,5 +1,7 @@
 //! Where a prompt, and what is typed behind it, stand on a screen. Pure.
 
+use std::ops::Range;
+
 use rustyline::GraphemeClusterMode;
 use unicode_segmentation::UnicodeSegmentation;
 
@@ -10,10 +12,18 @@ const TAB_STOP: usize = 8;
 /// fit begins a row, and a row that is filled to the last column is followed by another one even if that is empty.
 #[derive(Debug)]
 pub struct Layout {
-    /// The columns that are taken in each row.
-    widths: Vec<usize>,
-    /// Where in the text a row begins that no line end began.
-    wraps: Vec<usize>,
+    rows: Vec<Row>,
+}
+
+/// Where in the text a row stands.
+#[derive(Debug, Default)]
+struct Row {
+    start: usize,
+    end: usize,
+    /// The columns that are taken.
+    width: usize,
+    /// Whether no line end began it.
+    is_wrapped: bool,
 }
 
 impl Layout {
@@ -21,40 +31,56 @@ impl Layout {
     #[must_use]
     pub fn of(text: &str, columns: usize) -> Layout {
         let mode = GraphemeClusterMode::from_env();
-        let mut layout = Layout { widths: Vec::new(), wraps: Vec::new() };
-        let mut column = 0;
+        let mut rows = Vec::new();
+        let mut row = Row::default();
         for (index, grapheme) in text.grapheme_indices(true) {
+            row.end = index;
             if grapheme == "\n" {
-                layout.widths.push(std::mem::take(&mut column));
+                let next = Row { start: index + 1, end: index + 1, ..Row::default() };
+                rows.push(std::mem::replace(&mut row, next));
                 continue;
             }
-            let width = if grapheme == "\t" { TAB_STOP - column % TAB_STOP } else { mode.width(grapheme).into() };
-            if column + width > columns {
-                layout.widths.push(std::mem::take(&mut column));
-                layout.wraps.push(index);
+            let width = if grapheme == "\t" { TAB_STOP - row.width % TAB_STOP } else { mode.width(grapheme).into() };
+            if row.width + width > columns {
+                rows.push(std::mem::replace(&mut row, Row { start: index, is_wrapped: true, ..Row::default() }));
             }
-            column += width;
+            row.width += width;
+            row.end = index + grapheme.len();
         }
-        layout.widths.push(column);
-        if column == columns {
-            layout.widths.push(0);
+        let is_full = row.width == columns;
+        rows.push(row);
+        if is_full {
+            rows.push(Row { start: text.len(), end: text.len(), ..Row::default() });
         }
-        layout
+        Layout { rows }
     }
 
     /// How many rows it takes.
     #[must_use]
     pub fn rows(&self) -> usize {
-        self.widths.len()
+        self.rows.len()
+    }
+
+    /// The text of some of the rows, with a line end between any two.
+    #[must_use]
+    pub fn some(&self, text: &str, rows: Range<usize>) -> String {
+        let rows: Vec<_> = self.rows[rows].iter().map(|row| &text[row.start..row.end]).collect();
+        rows.join("\n")
+    }
+
+    /// Whether rustyline ends the row before the last one itself: it was filled to the last column.
+    #[must_use]
+    pub fn ends_full(&self, text: &str) -> bool {
+        self.rows.len() > 1 && self.rows.last().is_some_and(|row| row.width == 0) && !text.ends_with('\n')
     }
 
     /// The text with a line end wherever it wraps, so that the terminal takes its rows for lines of their own, and does
     /// not join them again when it becomes wider. `skip` bytes are left out at the start.
     #[must_use]
     pub fn broken(&self, text: &str, skip: usize) -> String {
-        let mut out = String::with_capacity(text.len() + self.wraps.len());
+        let mut out = String::with_capacity(text.len() + self.rows.len());
         let mut from = skip;
-        for &wrap in self.wraps.iter().filter(|&&wrap| wrap >= skip) {
+        for wrap in self.rows.iter().filter(|row| row.is_wrapped && row.start >= skip).map(|row| row.start) {
             out.push_str(&text[from..wrap]);
             out.push('\n');
             from = wrap;
@@ -62,6 +88,16 @@ impl Layout {
         out.push_str(&text[from..]);
         out
     }
+}
+
+/// How many rows lines take that each have an end. A terminal begins no row for a line that just fills one.
+#[must_use]
+pub fn height(lines: &str, columns: usize) -> usize {
+    let height = |line| {
+        let layout = Layout::of(line, columns);
+        layout.rows() - usize::from(layout.ends_full(line))
+    };
+    lines.lines().map(height).sum()
 }
 
 /// A text that is as wide as another one, and does not tell what that says.

@@ -17,7 +17,7 @@ use std::time::Duration;
 use anstream::adapter::strip_str;
 use rustyline::ExternalPrinter;
 
-use super::rows::Layout;
+use super::rows::height;
 
 /// Bytes that may wait.
 const MAX_WAITING: usize = 16 * 1024 * 1024;
@@ -116,7 +116,7 @@ impl Screen {
         let (mut start, mut taken) = (state.recent.len(), 0);
         for line in state.recent.split_inclusive('\n').rev() {
             let shown = strip_str(line.trim_end_matches('\n')).to_string();
-            taken += Layout::of(&shown, columns).rows();
+            taken += height(&shown, columns).max(1);
             if taken > rows {
                 break;
             }
