@@ -144,8 +144,10 @@ fn exit_delivers_what_was_typed_before() {
     let mut user = Setup::new(&server.address()).start();
     let (mut peer, name) = server.welcome();
     user.wait_for_prompt(PROMPT);
-    user.press("last words\r!Exit\r");
-    assert_eq!(peer.echo(&name), "last words");
+    user.press("last words\r");
+    assert_eq!(peer.line(), "last words");
+    user.press("!Exit\r");
+    peer.send(&format!("{name}: last words\n"));
     peer.expect("!Exit");
     peer.close();
     assert!(user.end().success());
@@ -159,8 +161,10 @@ fn unconfirmed_lines_are_an_error() {
     let mut user = Setup::new(&server.address()).start();
     let (mut peer, _) = server.welcome();
     user.wait_for_prompt(PROMPT);
-    user.press("one\rtwo\r\x04");
+    user.paste("one\ntwo");
+    user.press("\r");
     assert_eq!(peer.line(), "one");
+    user.press("\x04");
     assert_eq!(user.end().code(), Some(1));
     user.wait_for("gotcp: 2 lines were not confirmed");
 }
@@ -193,6 +197,31 @@ fn pastes_are_text() {
     for line in 1..=6 {
         peer.expect(&line.to_string());
     }
+}
+
+/// A terminal that does not mark pastes: several lines at once are text all the same, and wait for Enter. One line is
+/// sent at once, and may be a command.
+#[test]
+fn pastes_without_marks_are_text() {
+    let server = FakeServer::start();
+    let mut user = Setup::new(&server.address()).start();
+    let (mut peer, _) = server.welcome();
+    user.wait_for_prompt(PROMPT);
+    user.press("!who\r");
+    peer.expect("!who");
+    user.wait_for_prompt(PROMPT);
+    user.press("one\r!who\r\tthree\r");
+    user.wait_for("three");
+    peer.expect_silence(Duration::from_millis(200));
+    user.press("\r");
+    peer.expect("one");
+    peer.expect("!!who");
+    peer.expect("\tthree");
+    user.wait_for_prompt(PROMPT);
+    user.press("typed\r");
+    peer.expect("typed");
+    user.wait_for_prompt(PROMPT);
+    assert_eq!(user.rows().len(), 2, "{}", user.screen());
 }
 
 /// A draft that is taller than the screen takes half of it: what is said meanwhile is shown above, nothing of the draft
@@ -256,9 +285,10 @@ fn comes_back_and_sends_what_was_not_heard() {
     let mut user = Setup::new(&server.address()).start();
     let (mut peer, name) = server.welcome();
     user.wait_for_prompt(PROMPT);
-    user.press("heard\rnot heard\r");
+    user.press("heard\r");
     assert_eq!(peer.echo(&name), "heard");
     let heard = peer.heard.unwrap();
+    user.press("not heard\r");
     peer.expect("not heard");
     peer.send("bob: half a li");
     user.wait_for("carol: heard");

@@ -212,7 +212,7 @@ fn passwords_are_said() {
     terminal.press("open sesame\r");
     terminal.wait_for_prompt("You(carol)> ");
     terminal.press("!operator sesame\r");
-    terminal.wait_for("wrong password");
+    terminal.wait_for("error: wrong password");
     terminal.press(" a sesame with a space before it\r");
     terminal.wait_for("carol:  a sesame");
     terminal.press("last\r");

@@ -1,13 +1,14 @@
 //! The prompt: rustyline, told when to come up, and cleared away after.
 //!
 //! [`screen`] is what is shown above it, [`assistant`] what rustyline asks while keys are read, and [`waker`] what makes it
-//! return early. [`complete`], [`paste`], [`rows`] and [`window`] are pure; [`modes`] and [`tty`] ask the system.
+//! return early. [`rush`] sees every key first. [`complete`], [`paste`], [`rows`] and [`window`] are pure; [`modes`] and [`tty`] ask the system.
 
 pub mod assistant;
 pub mod complete;
 pub mod modes;
 pub mod paste;
 pub mod rows;
+pub mod rush;
 pub mod screen;
 pub mod tty;
 pub mod waker;
@@ -18,6 +19,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
@@ -33,6 +35,7 @@ use assistant::Assistant;
 use complete::People;
 use modes::Modes;
 use rows::{Layout, wipe};
+use rush::{Keys, Rush};
 use screen::Screen;
 use waker::Waker;
 
@@ -50,6 +53,7 @@ pub struct Prompt {
     ringer: JoinHandle<()>,
     modes: Modes,
     sleeps: Arc<AtomicBool>,
+    rush: Arc<Mutex<Rush>>,
     history: Option<PathBuf>,
     /// What stands behind the prompt when it comes up: before the cursor, and behind it.
     draft: (String, String),
@@ -96,10 +100,13 @@ impl Prompt {
         let sleeps = Arc::new(AtomicBool::new(false));
         let sleeper = EventHandler::Conditional(Box::new(Sleeper(Arc::clone(&sleeps))));
         editor.bind_sequence(KeyEvent::ctrl('Z'), sleeper);
+        let rush = Arc::<Mutex<Rush>>::default();
+        let keys = Keys { rush: Arc::clone(&rush), waker: Arc::clone(&waker) };
+        editor.bind_sequence(Event::Any, EventHandler::Conditional(Box::new(keys)));
         let (bell, woken) = (Arc::clone(&screen), Arc::clone(&waker));
         let ring = move || bell.ring(printer, || woken.wake());
         let ringer = thread::Builder::new().name("ringer".into()).spawn(ring).ok()?;
-        Some(Prompt { editor, screen, waker, ringer, modes, sleeps, history: None, draft: Default::default() })
+        Some(Prompt { editor, screen, waker, ringer, modes, sleeps, rush, history: None, draft: Default::default() })
     }
 
     /// Recalls what was sent in earlier sessions, and keeps what is sent in this one.
@@ -154,8 +161,10 @@ impl Prompt {
         let sleeps = self.sleeps.swap(false, Ordering::Relaxed);
         let was_woken = self.waker.acknowledge() || sleeps;
         let memory = self.editor.helper().map(Assistant::memory).unwrap_or_default();
+        let has_entered = was_woken && rush::lock(&self.rush).is_due(Instant::now());
         let typed = match result {
             Ok(text) => Typed::Text(text),
+            Err(ReadlineError::Interrupted) if has_entered => Typed::Text(format!("{}{}", memory.before, memory.after)),
             Err(ReadlineError::Interrupted) if !was_woken => {
                 Typed::Interrupt { had_text: !memory.before.is_empty() || !memory.after.is_empty() }
             }
@@ -174,6 +183,8 @@ impl Prompt {
         }
         if typed == Typed::Woken {
             self.draft = (memory.before, memory.after);
+        } else {
+            rush::lock(&self.rush).forget();
         }
         if sleeps {
             self.modes.restore();
