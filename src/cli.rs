@@ -224,6 +224,10 @@ pub struct ClientArgs {
     #[arg(long)]
     pub history: bool,
 
+    /// At the prompt: recall nothing of what you sent in earlier sessions, and keep nothing for later ones
+    #[arg(long)]
+    pub no_history: bool,
+
     /// Never ring the bell
     #[arg(long)]
     pub no_bell: bool,

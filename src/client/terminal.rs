@@ -169,7 +169,9 @@ enum Reason {
 impl Desk<'_> {
     fn serve(mut self, name: Option<Name>) -> anyhow::Result<()> {
         let Some(name) = name.or_else(|| self.ask_name()) else { return Ok(()) };
-        if let Err(why) = self.prompt.use_history() {
+        if !self.args.no_history
+            && let Err(why) = self.prompt.use_history()
+        {
             self.note(&format!("what you send is not kept for later: {why}"));
         }
         let handle = self.connect(name)?;

@@ -34,7 +34,8 @@ fn help_names_every_option() {
     assert!(["server", "client", "nc HOST 7777"].iter().all(|part| help.contains(part)), "{help}");
     let server = "--listen --max-clients --max-per-ip --login-timeout --stall-timeout --grace --history --scrollback \
                   --max-line --rate --burst --drain --transcript -q GOTCP_LISTEN=";
-    let client = "--server --username --no-tag --no-reconnect --no-bell --color GOTCP_SERVER= GOTCP_USERNAME=";
+    let client = "--server --username --no-tag --no-reconnect --no-history --no-bell --color GOTCP_SERVER= \
+                  GOTCP_USERNAME=";
     for (half, options) in [("server", server), ("client", client)] {
         let (code, help, _) = run(&[half, "--help"]);
         assert_eq!(code, Some(0));

@@ -561,6 +561,37 @@ fn history_outlives_the_session() {
     user.wait_for_prompt(PROMPT);
 }
 
+/// With `--no-history`, what was sent in earlier sessions is not recalled, and what is sent is not kept; nor are, at any
+/// time, whispers and lines that begin with a space.
+#[test]
+fn no_history_leaves_no_trace() {
+    for (arg, kept) in [("--no-history", "#V2\nearlier\n"), ("--no-bell", "#V2\nearlier\nplain\n")] {
+        let server = FakeServer::start();
+        let mut setup = Setup::new(&server.address()).arg(arg);
+        let file = setup.home.path().join("gotcp/history");
+        std::fs::create_dir(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, "#V2\nearlier\n").unwrap();
+        let mut user = setup.start();
+        let (mut peer, _) = server.welcome();
+        user.wait_for_prompt(PROMPT);
+        for line in [" private", "!msg bob psst", "!reply psst", "plain"] {
+            user.press(&format!("{line}\r"));
+            peer.expect(line);
+            user.wait_for_prompt(PROMPT);
+        }
+        user.press("\x1b[A");
+        user.wait_for_prompt("You(carol)> plain");
+        user.press("\x1b[A");
+        let before = if kept.contains("plain") { "earlier" } else { "plain" };
+        user.wait_for_prompt(&format!("You(carol)> {before}"));
+        user.press("\x15\x04");
+        peer.expect("!exit");
+        peer.close();
+        assert!(user.end().success());
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), kept);
+    }
+}
+
 /// Whatever is done with the keys, what is said meanwhile is shown soon: in a search, after Alt and a digit, and in the
 /// middle of a key of several.
 #[test]
