@@ -1,12 +1,12 @@
 //! The client: a prompt for people, a pipe for scripts.
 //!
 //! In reading order: [`session`] is what makes a line arrive once, without a socket or a clock; `render` is what lines
-//! look like. `network` is the thread that owns a session and its connection, and makes the connection again: `rounds`
-//! says at which server, and when, with the waits of `backoff`. `handle` is what the other threads have of it. A
-//! `stream` is plain or TLS; `trust` judges whom it leads to, by what is `known`. `kept` is the file of a session that
-//! outlives the client. `crowd` folds who come and go. `plain` is the form for pipes, `terminal` the one for people,
-//! with a `prompt`. [`wanted`] is the name that the user asked for; `signals` and `panics` end the program in order.
-//! `probe` only looks whether a server is there.
+//! look like, and `wrap` where long ones end. `network` is the thread that owns a session and its connection, and makes
+//! the connection again: `rounds` says at which server, and when, with the waits of `backoff`. `handle` is what the
+//! other threads have of it. A `stream` is plain or TLS; `trust` judges whom it leads to, by what is `known`. `kept` is
+//! the file of a session that outlives the client. `crowd` folds who come and go. `plain` is the form for pipes,
+//! `terminal` the one for people, with a `prompt`. [`wanted`] is the name that the user asked for; `signals` and
+//! `panics` end the program in order. `probe` only looks whether a server is there.
 //!
 //! ```text
 //!               ┌── commands ──> Handle ──> Network ── Session ──> server
@@ -32,6 +32,7 @@ mod stream;
 mod terminal;
 mod trust;
 pub mod wanted;
+mod wrap;
 
 use std::env;
 use std::io::{IsTerminal, stdin, stdout};

@@ -6,6 +6,7 @@ use std::ops::Range;
 use anstyle::{AnsiColor, Effects, Style};
 use jiff::civil::{Date, DateTime};
 
+use super::wrap::width;
 use crate::protocol::received::{Answer, Received};
 
 /// The colours of other people's names. Red is for errors, and black and white are somebody's background.
@@ -30,6 +31,9 @@ const MENTION: Style = Style::new().effects(Effects::BOLD.insert(Effects::INVERT
 
 /// What stands where the time would, before a line that was said nobody knows when.
 const NO_TIME: &str = "     ";
+
+/// The column at which begins what is behind a time.
+pub const NOTE_START: usize = NO_TIME.len() + 1;
 
 /// How lines are to look.
 #[derive(Debug)]
@@ -143,6 +147,18 @@ impl Renderer {
             out.push_str(text);
         }
     }
+}
+
+/// The column at which begins what a line says, behind its time.
+#[must_use]
+pub fn start(line: &str) -> usize {
+    let behind = match Received::parse(line) {
+        Received::Message { name, .. } => width(name) + ": ".len(),
+        Received::Action { .. } => "* ".len(),
+        Received::Public(_) | Received::Private(_) => "*** ".len(),
+        Received::Other(_) => 0,
+    };
+    NOTE_START + behind
 }
 
 /// Whether a line is meant for one in particular: a whisper, or words of another that mention one's name.

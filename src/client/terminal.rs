@@ -15,12 +15,14 @@ use super::prompt::complete::People;
 use super::prompt::modes::{GiveBack, Modes};
 use super::prompt::paste::{Input, is_yes};
 use super::prompt::screen::Screen;
+use super::prompt::tty;
 use super::prompt::waker::Waker;
 use super::prompt::{Prompt, Typed};
-use super::render::Renderer;
+use super::render::{NOTE_START, Renderer, start};
 use super::session;
 use super::signals::Cause;
 use super::wanted::parse_name;
+use super::wrap::wrapped;
 use super::{NAME_QUESTION, Start, crowd, plain, signals};
 use crate::cli::ClientArgs;
 use crate::protocol::command;
@@ -325,7 +327,7 @@ struct Window {
 
 impl Listener for Window {
     fn show(&mut self, spoken: Vec<Spoken>) {
-        let now = Zoned::now().datetime();
+        let (now, columns) = (Zoned::now().datetime(), tty::size().0);
         let mut shown = String::new();
         let mut people = self.people.lock().unwrap_or_else(PoisonError::into_inner);
         for item in &spoken {
@@ -337,9 +339,12 @@ impl Listener for Window {
         for item in &crowd::fold(spoken) {
             match item {
                 Spoken::Line { text, is_history, own } => {
-                    shown.push_str(&self.renderer.stamped(text, own, *is_history, now));
+                    let line = self.renderer.stamped(text, own, *is_history, now);
+                    shown.push_str(&wrapped(&line, columns, start(text)));
                 }
-                Spoken::Note(text) => shown.push_str(&self.renderer.stamped_note(text, now)),
+                Spoken::Note(text) => {
+                    shown.push_str(&wrapped(&self.renderer.stamped_note(text, now), columns, NOTE_START));
+                }
             }
         }
         if !shown.is_empty() {

@@ -224,6 +224,38 @@ fn pastes_without_marks_are_text() {
     assert_eq!(user.rows().len(), 2, "{}", user.screen());
 }
 
+/// What is longer than a row goes on at a word, under the text; an address stays in one piece, whatever it takes.
+#[test]
+fn long_lines_wrap_at_words() {
+    let server = FakeServer::start();
+    let user = Setup::new(&server.address()).size(40, 24).start();
+    let (mut peer, _) = server.welcome();
+    user.wait_for_prompt(PROMPT);
+    let address = "https://example.org/a/path/that/goes/on";
+    let long = "https://example.org/a/path/that/is/longer/than/a/row";
+    peer.send(&format!("bob: some words that do not all fit {address} and more\n"));
+    peer.send("bob: 한국어는 띄어쓰기가 있고 글자가 두 칸입니다\n* bob waves at everybody who is here and carol\n");
+    peer.send(&format!("bob: {long} ok\n"));
+    user.wait_for("ok");
+    let rows = user.rows();
+    let expected = [
+        " bob: some words that do not all",
+        "           fit",
+        address,
+        "           and more",
+        " bob: 한국어는 띄어쓰기가 있고",
+        "           글자가 두 칸입니다",
+        " * bob waves at everybody who is",
+        "        here and carol",
+        // The terminal has wrapped it, and knows that it is one line.
+        &format!(" bob: {long} ok"),
+    ];
+    let is_same = |(row, end): (&String, &&str)| row.ends_with(end) && (row == end || row.len() == end.len() + 5);
+    assert!(rows[2..11].iter().zip(&expected).all(is_same), "{rows:#?}");
+    assert!(user.raw().contains(long));
+    user.wait_for_prompt(PROMPT);
+}
+
 /// A draft that is taller than the screen takes half of it: what is said meanwhile is shown above, nothing of the draft
 /// scrolls out of sight, and the cursor is where the next key goes.
 #[test]
