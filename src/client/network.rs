@@ -83,6 +83,9 @@ pub trait Listener {
         true
     }
 
+    /// So many lines of the user were heard, of all that they have sent.
+    fn settled(&mut self, _lines: u64) {}
+
     /// The user has another name now, or needs one.
     fn renamed(&mut self) {}
 
@@ -650,6 +653,7 @@ impl Network {
     /// Tells the listener of a new name, or that one is needed.
     fn tell_name(&mut self) {
         let status = self.status();
+        self.listener.settled(self.session.unacked().settled());
         let is_new = self.handle.publish(status);
         if is_new {
             self.own = self.session.status().name.as_str().into();

@@ -105,6 +105,15 @@ impl Renderer {
         out
     }
 
+    /// What the user has sent and the room has not said.
+    #[must_use]
+    pub fn unheard(&self, row: &str) -> String {
+        let mut out = String::new();
+        self.paint(&mut out, DIM, row);
+        out.push('\n');
+        out
+    }
+
     /// The prompt: the same characters, coloured.
     #[must_use]
     pub fn prompt(&self, prompt: &str) -> String {

@@ -264,7 +264,7 @@ impl Desk<'_> {
                         handle.tell(Command::Unlock(word.into()));
                     }
                     Question::Name => self.choose_name(handle, &text),
-                    Question::Nothing => self.send(handle, &text),
+                    Question::Nothing => self.send(handle, &text, &status.name),
                 },
                 Typed::End => return Reason::Leaves(None),
                 Typed::Interrupt { had_text: false } => {
@@ -286,7 +286,7 @@ impl Desk<'_> {
         }
     }
 
-    fn send(&mut self, handle: &Handle, text: &str) {
+    fn send(&mut self, handle: &Handle, text: &str, own: &str) {
         if is_blank(text) {
             return;
         }
@@ -302,19 +302,36 @@ impl Desk<'_> {
             self.prompt.remember(text);
         }
         match input {
-            Input::Line(line) => handle.tell(Command::Say(line.into())),
-            Input::Lines(lines) => lines.iter().for_each(|&line| handle.tell(Command::SayLiterally(line.into()))),
+            Input::Line(line) => {
+                self.screen.send(line, false, own);
+                handle.tell(Command::Say(line.into()));
+            }
+            Input::Lines(lines) => {
+                for line in lines {
+                    self.screen.send(line, true, own);
+                    handle.tell(Command::SayLiterally(line.into()));
+                }
+            }
         }
     }
 
     fn note(&self, text: &str) {
-        self.screen.show(self.notes.stamped_note(text, Zoned::now().datetime()));
+        let note = self.notes.stamped_note(text, Zoned::now().datetime());
+        self.screen.show(wrapped(&note, tty::size().0, NOTE_START));
     }
 }
 
 /// Whether a line that was typed asks to leave.
 fn is_exit(text: &str) -> bool {
     !text.contains('\n') && command::Command::parse(text).is_exit()
+}
+
+/// What may be a line of the user's that the room has heard, or an answer to one.
+fn said_now(spoken: &Spoken) -> Option<&str> {
+    match spoken {
+        Spoken::Line { text, is_history: false, .. } => Some(text),
+        Spoken::Line { .. } | Spoken::Note(_) => None,
+    }
 }
 
 /// Where the conversation is shown: above the prompt.
@@ -329,6 +346,7 @@ impl Listener for Window {
     fn show(&mut self, spoken: Vec<Spoken>) {
         let (now, columns) = (Zoned::now().datetime(), tty::size().0);
         let mut shown = String::new();
+        let said: Vec<_> = spoken.iter().filter_map(said_now).map(str::to_owned).collect();
         let mut people = self.people.lock().unwrap_or_else(PoisonError::into_inner);
         for item in &spoken {
             if let Spoken::Line { text, .. } = item {
@@ -348,8 +366,12 @@ impl Listener for Window {
             }
         }
         if !shown.is_empty() {
-            self.screen.show(shown);
+            self.screen.show_heard(shown, |unheard| said.iter().filter(|line| unheard.hear(line)).count() > 0);
         }
+    }
+
+    fn settled(&mut self, lines: u64) {
+        self.screen.show_heard(String::new(), |unheard| unheard.settle(lines));
     }
 
     fn is_shown(&self) -> bool {

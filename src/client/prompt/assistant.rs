@@ -14,7 +14,7 @@ use rustyline::{Context, Helper};
 
 use super::super::render::Renderer;
 use super::complete::{Cycle, People};
-use super::rows::{Layout, mask};
+use super::rows::{Layout, mask, wipe};
 use super::screen::Screen;
 use super::tty;
 use super::window::{LEAVE, Window};
@@ -42,6 +42,8 @@ pub struct Memory {
     cycle: Cycle,
     /// The width of the terminal.
     columns: usize,
+    /// The dim rows above the prompt.
+    pub dim: usize,
     /// The rows above the window, if only a part of the draft is drawn.
     above: Option<usize>,
 }
@@ -61,7 +63,7 @@ impl Assistant {
         own.clone_into(&mut memory.own);
         memory.is_hidden = is_hidden;
         memory.columns = tty::size().0;
-        memory.above = None;
+        (memory.above, memory.dim) = (None, 0);
     }
 
     /// What rustyline said last.
@@ -79,12 +81,21 @@ impl Assistant {
 
     /// Draws a part of the draft behind what waits to be shown.
     fn draw_window(&self, window: &Window, memory: &mut Memory) -> String {
-        let room = if memory.above.is_none() { window.room() } else { String::new() };
-        let lines = format!("{}{}", self.screen.recent(window.above, memory.columns), self.screen.draw());
+        let dim = self.dim(memory, window.above);
+        let room = if memory.above.is_none() { wipe(memory.dim) + &window.room() } else { String::new() };
+        let recent = self.screen.recent(window.above - dim.len(), memory.columns);
+        let lines = recent + &self.screen.draw() + &dim.concat();
+        memory.dim = 0;
         memory.above = Some(window.above);
         let painted = format!("{}{}", self.renderer.prompt(&window.head), window.body);
         let behind = window.behind(&strip_str(&lines).to_string(), &painted, memory.columns);
         format!("{room}{LEAVE}{lines}{behind}")
+    }
+
+    /// What the user has sent and the room has not said, with line ends.
+    fn dim(&self, memory: &Memory, rows: usize) -> Vec<String> {
+        let rows = self.screen.unheard(memory.columns, rows.saturating_sub(1));
+        rows.iter().map(|row| self.renderer.unheard(row)).collect()
     }
 
     /// Draws the screen anew just before rustyline draws its prompt for a narrower terminal. Some terminals wrap the rows
@@ -95,9 +106,13 @@ impl Assistant {
         let mut memory = self.memory.borrow_mut();
         let before = std::mem::replace(&mut memory.columns, columns);
         let all = format!("{}{}{}", memory.prompt, memory.before, memory.after);
-        if columns >= before || memory.above.is_some() || Layout::of(&all, columns).rows() == 1 {
+        if columns >= before || memory.above.is_some() {
             return;
         }
+        if Layout::of(&all, columns).rows() == 1 && memory.dim == 0 {
+            return;
+        }
+        memory.dim = 0;
         let rows = Layout::of(&all, before).rows();
         let below = rows - Layout::of(&format!("{}{}", memory.prompt, memory.before), before).rows();
         let recent = self.screen.recent(height.saturating_sub(rows), columns);
@@ -133,7 +148,10 @@ impl Highlighter for Assistant {
         }
         let closed = memory.above.take().map(|above| format!("{LEAVE}{}", self.screen.recent(above, memory.columns)));
         let prompt = Layout::of(prompt, memory.columns).broken(prompt, 0);
-        let mut drawn = closed.unwrap_or_default() + &self.screen.draw();
+        let lines = self.screen.draw();
+        let dim = self.dim(&memory, tty::size().1 / 2);
+        let mut drawn = closed.unwrap_or_default() + &wipe(memory.dim) + &lines + &dim.concat();
+        memory.dim = dim.len();
         drawn.push_str(&if is_default { self.renderer.prompt(&prompt) } else { prompt });
         Cow::Owned(drawn)
     }

@@ -1,7 +1,7 @@
 //! The prompt: rustyline, told when to come up, and cleared away after.
 //!
 //! [`screen`] is what is shown above it, [`assistant`] what rustyline asks while keys are read, and [`waker`] what makes it
-//! return early. [`rush`] sees every key first. [`complete`], [`paste`], [`rows`] and [`window`] are pure; [`modes`] and [`tty`] ask the system.
+//! return early. [`rush`] sees every key first. [`complete`], [`paste`], [`rows`], [`unheard`] and [`window`] are pure; [`modes`] and [`tty`] ask the system.
 
 pub mod assistant;
 pub mod complete;
@@ -11,6 +11,7 @@ pub mod rows;
 pub mod rush;
 pub mod screen;
 pub mod tty;
+pub mod unheard;
 pub mod waker;
 pub mod window;
 
@@ -179,7 +180,7 @@ impl Prompt {
         };
         match self.editor.helper().and_then(Assistant::closed) {
             Some(closed) => write(&closed),
-            None => self.wipe(&format!("{}{text}", memory.prompt)),
+            None => self.wipe(&format!("{}{text}", memory.prompt), memory.dim),
         }
         if typed == Typed::Woken {
             self.draft = (memory.before, memory.after);
@@ -213,9 +214,10 @@ impl Prompt {
         let _ = ringer.join();
     }
 
-    fn wipe(&mut self, shown: &str) {
+    /// Wipes the prompt, and the dim rows above it.
+    fn wipe(&mut self, shown: &str, dim: usize) {
         let Some((columns, lines)) = self.editor.dimensions() else { return };
-        let rows = Layout::of(shown, columns.into()).rows();
+        let rows = Layout::of(shown, columns.into()).rows() + dim;
         // What has scrolled out of sight cannot be wiped, and what stands there instead must not be.
         if rows < lines.into() {
             write(&wipe(rows));

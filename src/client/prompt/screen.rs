@@ -18,6 +18,7 @@ use anstream::adapter::strip_str;
 use rustyline::ExternalPrinter;
 
 use super::rows::height;
+use super::unheard::Unheard;
 
 /// Bytes that may wait.
 const MAX_WAITING: usize = 16 * 1024 * 1024;
@@ -53,6 +54,10 @@ struct State {
     recent: String,
     /// Lines that were given up.
     lost: usize,
+    /// What the user has sent meanwhile.
+    unheard: Unheard,
+    /// Whether less of that is to be shown than is.
+    is_stale: bool,
     prompt: Prompt,
     /// Whether rustyline was asked to draw since it last did.
     is_rung: bool,
@@ -75,20 +80,39 @@ enum Prompt {
 impl Screen {
     /// Shows whole lines as soon as it can be done.
     pub fn show(&self, lines: String) {
+        self.show_heard(lines, |_| false);
+    }
+
+    /// Shows whole lines, by which some of what the user has sent is `heard`.
+    pub fn show_heard(&self, lines: String, heard: impl FnOnce(&mut Unheard) -> bool) {
         let mut state = self.lock();
+        state.is_stale |= heard(&mut state.unheard);
         if let Prompt::Closed(out) = &mut state.prompt {
             // Where the terminal is gone, nobody is left to tell.
             let _ = out.write_all(lines.as_bytes()).and_then(|()| out.flush());
             return;
         }
-        state.bytes += lines.len();
-        state.waiting.push_back(lines);
+        if !lines.is_empty() {
+            state.bytes += lines.len();
+            state.waiting.push_back(lines);
+        }
         while state.bytes > MAX_WAITING {
             let Some(oldest) = state.waiting.pop_front() else { break };
             state.bytes -= oldest.len();
             state.lost += oldest.matches('\n').count();
         }
         self.changed.notify_all();
+    }
+
+    /// The user, who is called `own`, sends a line.
+    pub fn send(&self, text: &str, literal: bool, own: &str) {
+        self.lock().unheard.send(text, literal, own);
+    }
+
+    /// What the user has sent and the room has not said, in at most `limit` rows.
+    #[must_use]
+    pub fn unheard(&self, columns: usize, limit: usize) -> Vec<String> {
+        self.lock().unheard.rows(columns, limit)
     }
 
     /// Whether nothing waits to be shown.
@@ -102,7 +126,7 @@ impl Screen {
     pub fn draw(&self) -> String {
         let mut state = self.lock();
         state.prompt = Prompt::Up;
-        state.is_rung = false;
+        (state.is_rung, state.is_stale) = (false, false);
         self.changed.notify_all();
         let drawn = state.take(BATCH);
         state.remember(&drawn);
@@ -149,7 +173,7 @@ impl Screen {
         loop {
             let waits = |state: &mut State| match state.prompt {
                 Prompt::Closed(_) => false,
-                Prompt::Up => state.waiting.is_empty() || state.is_rung,
+                Prompt::Up => state.waiting.is_empty() && !state.is_stale || state.is_rung,
                 Prompt::Down => true,
             };
             let mut state = self.changed.wait_while(self.lock(), waits).unwrap_or_else(PoisonError::into_inner);

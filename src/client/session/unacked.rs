@@ -30,6 +30,8 @@ pub struct Unacked {
     bytes: usize,
     /// How many lines of this session the server is known to have heard.
     acked: u64,
+    /// How many typed lines there were before these.
+    settled: u64,
     /// The number of the [`ASK`] whose answer is waited for, if above `acked`. Only this line can be `Ours`.
     asked: u64,
     /// Bytes sent since the last [`ASK`]; [`ASK_EVERY`] where it is time for the next one.
@@ -92,7 +94,10 @@ impl Unacked {
     pub fn heard(&mut self, count: u64) -> bool {
         let news = usize::try_from(count.saturating_sub(self.acked)).unwrap_or(usize::MAX).min(self.sent);
         let was_typed = news > 0 && self.lines[news - 1].kind != Kind::Ours && self.lines[news - 1].asks();
-        self.bytes -= self.lines.drain(..news).map(|line| line.len()).sum::<usize>();
+        for line in self.lines.drain(..news) {
+            self.bytes -= line.len();
+            self.settled += u64::from(line.kind != Kind::Ours);
+        }
         self.sent -= news;
         self.acked += news as u64;
         was_typed
@@ -110,6 +115,12 @@ impl Unacked {
             self.bytes -= line.len();
         }
         (self.sent, self.unasked, self.acked, self.asked) = (0, 0, count, count);
+    }
+
+    /// How many typed lines the server is known to have heard, in all sessions.
+    #[must_use]
+    pub fn settled(&self) -> u64 {
+        self.settled
     }
 
     /// How many typed lines there are.
