@@ -161,6 +161,37 @@ fn a_resize_keeps_what_is_typed() {
     user.wait_for_prompt(PROMPT);
 }
 
+/// A narrower terminal leaves at most one old copy of a wrapped draft anywhere, and of what waits above it none on the
+/// screen; with the next key, or what is said next, all is where it belongs.
+#[test]
+fn narrowing_leaves_no_copies() {
+    let server = FakeServer::start();
+    let mut user = Setup::new(&server.address()).size(60, 14).start();
+    let (mut peer, _) = server.welcome();
+    user.wait_for_prompt(PROMPT);
+    for n in 0..20 {
+        peer.send(&format!("bob: said {n}\n"));
+    }
+    user.press("sent but not heard of by anybody so far\r");
+    user.wait_for("      carol: sent but");
+    let typed = "a line that is longer than the screen is wide, and ends about here";
+    user.press(typed);
+    user.wait_for("about here");
+    for columns in [50, 40, 31] {
+        user.resize(columns, 14);
+        user.wait("not narrow", |user| user.screen().replace('\n', "").ends_with(typed));
+        user.press("!\x7f");
+        peer.send(&format!("bob: {columns}\n"));
+        user.wait_for(&format!("bob: {columns}"));
+        user.wait("not right", |user| user.screen().replace('\n', "").ends_with(&format!("{PROMPT}{typed}")));
+        let screen = user.screen();
+        assert_eq!((screen.matches("carol: sent").count(), screen.matches("You(").count()), (1, 1), "{screen}");
+        assert!(screen.contains("bob: said 19\n"), "{screen}");
+        let copies = user.all_rows().iter().filter(|row| row.contains("You(")).count();
+        assert!(copies <= 2, "{:?}", user.all_rows());
+    }
+}
+
 /// Ctrl-C clears what is typed; with nothing typed it says how to leave, and the next one leaves.
 #[test]
 fn interrupts_clear_then_ask_then_leave() {
