@@ -11,7 +11,8 @@
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::io::Write;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread;
 use std::time::Duration;
 
 use anstream::adapter::strip_str;
@@ -169,7 +170,28 @@ impl Screen {
 
     /// Makes rustyline draw when something waits and nobody types, and calls `wake` where it does not. Returns once the
     /// screen is closed.
-    pub fn ring(&self, mut printer: impl ExternalPrinter, wake: impl Fn()) {
+    pub fn ring(&self, mut printer: impl ExternalPrinter + Send, wake: impl Fn()) {
+        let (bell, rings) = mpsc::channel();
+        thread::scope(|scope| {
+            // A ring that comes before the last one was taken has to wait for rustyline, which may have to be woken.
+            scope.spawn(move || {
+                for () in rings {
+                    // Without rustyline, the screen is about to be closed.
+                    let _ = printer.print(RING.into());
+                    self.lock().is_ringing = false;
+                    self.changed.notify_all();
+                }
+            });
+            let ring = || {
+                let _ = bell.send(());
+            };
+            self.watch(ring, wake);
+            drop(bell);
+        });
+    }
+
+    /// Calls `ring` when rustyline is to draw, and `wake` where it does not.
+    fn watch(&self, ring: impl Fn(), wake: impl Fn()) {
         loop {
             let waits = |state: &mut State| match state.prompt {
                 Prompt::Closed(_) => false,
@@ -183,10 +205,7 @@ impl Screen {
             state.is_rung = true;
             state.is_ringing = true;
             drop(state);
-            // Without rustyline, the screen is about to be closed.
-            let _ = printer.print(RING.into());
-            self.lock().is_ringing = false;
-            self.changed.notify_all();
+            ring();
             let is_awaited = |state: &mut State| state.is_rung && matches!(state.prompt, Prompt::Up);
             let drawn = self.changed.wait_timeout_while(self.lock(), DRAWING_TIME, is_awaited);
             if drawn.unwrap_or_else(PoisonError::into_inner).1.timed_out() {
@@ -311,5 +330,28 @@ mod tests {
             screen.close(Box::new(std::io::sink()));
         });
         assert!(wakes.try_recv().is_err());
+    }
+
+    /// A prompt is woken also where it has not taken the last ring, so that the next one has to wait.
+    #[test]
+    fn a_ring_that_is_not_taken_keeps_nobody() {
+        struct Printer(std::sync::mpsc::SyncSender<String>);
+        impl ExternalPrinter for Printer {
+            fn print(&mut self, text: String) -> rustyline::Result<()> {
+                let _ = self.0.send(text);
+                Ok(())
+            }
+        }
+        let screen = Screen::default();
+        let (rung, rings) = std::sync::mpsc::sync_channel(0);
+        let (woken, wakes) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            scope.spawn(|| screen.ring(Printer(rung), || woken.send(()).unwrap()));
+            assert_eq!(screen.draw(), "");
+            screen.show("a\n".into());
+            wakes.recv_timeout(Duration::from_secs(10)).unwrap();
+            drop(rings);
+            screen.close(Box::new(std::io::sink()));
+        });
     }
 }
