@@ -105,10 +105,13 @@ fn the_prompt_says_where_one_is() {
     let mut user = Setup::new(&list).size(120, 24).start();
     let (mut peer, name) = one.welcome();
     user.wait_for(&format!("connected to {}", one.address()));
-    user.press("heard\rnot heard\rhalf");
+    user.press("heard\r");
     assert_eq!(peer.echo(&name), "heard");
     let heard = peer.heard.unwrap();
+    user.press("not heard\r");
     peer.expect("not heard");
+    user.press("half");
+    user.wait_for_prompt("You(carol)> half");
     peer.close();
     let mut peer = two.accept();
     peer.resume(13, "", &name, heard);

@@ -1,7 +1,8 @@
 //! The prompt: rustyline, told when to come up, and cleared away after.
 //!
 //! [`screen`] is what is shown above it, [`assistant`] what rustyline asks while keys are read, and [`waker`] what makes it
-//! return early. [`rush`] sees every key first. [`complete`], [`paste`], [`rows`], [`unheard`] and [`window`] are pure; [`modes`] and [`tty`] ask the system.
+//! return early. [`rush`] sees every key first. [`complete`], [`paste`], [`rows`], [`unheard`] and [`window`] are pure;
+//! [`modes`] and [`tty`] ask the system.
 
 pub mod assistant;
 pub mod complete;
