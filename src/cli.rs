@@ -228,7 +228,7 @@ pub struct ClientArgs {
     #[arg(long)]
     pub no_history: bool,
 
-    /// Never ring the bell
+    /// Never ring the bell, and show no notice on the desktop
     #[arg(long)]
     pub no_bell: bool,
 

@@ -12,13 +12,14 @@ use jiff::Zoned;
 use super::handle::{Command, Handle};
 use super::network::{self, Listener, Spoken};
 use super::prompt::complete::People;
+use super::prompt::focus::{Focus, notice};
 use super::prompt::modes::{GiveBack, Modes};
 use super::prompt::paste::{Input, is_yes};
 use super::prompt::screen::Screen;
 use super::prompt::tty;
 use super::prompt::waker::Waker;
 use super::prompt::{Prompt, Typed};
-use super::render::{NOTE_START, Renderer, start};
+use super::render::{NOTE_START, Renderer, is_for, start};
 use super::session;
 use super::signals::Cause;
 use super::wanted::parse_name;
@@ -27,6 +28,7 @@ use super::{NAME_QUESTION, Start, crowd, plain, signals};
 use crate::cli::ClientArgs;
 use crate::protocol::command;
 use crate::protocol::name::Name;
+use crate::protocol::notice::PRIVATE;
 use crate::protocol::text::is_blank;
 
 /// What somebody says who does not want to wait for the next try to connect.
@@ -55,14 +57,16 @@ pub fn run(args: &ClientArgs, name: Option<Name>, colors: bool) -> anyhow::Resul
     let screen = Arc::new(Screen::default());
     let people = Arc::new(Mutex::new(People::default()));
     let waker = Arc::new(Waker::default());
+    let focus = Arc::new(Focus::default());
     let modes = Modes::find();
     let _given_back = GiveBack(modes.clone());
-    let opened = Prompt::open(colors, Arc::clone(&screen), Arc::clone(&people), Arc::clone(&waker), modes.clone());
+    let shared = (Arc::clone(&screen), Arc::clone(&people), Arc::clone(&waker), Arc::clone(&focus));
+    let opened = Prompt::open(colors, shared, modes.clone());
     let Some(prompt) = opened else { return plain::run(args, name, colors) };
     let stop = Arc::new(Stop::default());
     watch_signals(&stop, &waker, modes)?;
     let renderer = Renderer { colors, bell: !args.no_bell, day: None };
-    let desk = Desk { args, prompt, screen, people, waker, stop: Arc::clone(&stop), notes: renderer };
+    let desk = Desk { args, prompt, screen, people, waker, focus, stop: Arc::clone(&stop), notes: renderer };
     let result = desk.serve(name);
     match stop.signal() {
         Some(signal) => signals::die_by(signal),
@@ -136,6 +140,7 @@ struct Desk<'a> {
     screen: Arc<Screen>,
     people: Arc<Mutex<People>>,
     waker: Arc<Waker>,
+    focus: Arc<Focus>,
     stop: Arc<Stop>,
     notes: Renderer,
 }
@@ -223,6 +228,7 @@ impl Desk<'_> {
             screen: Arc::clone(&self.screen),
             people: Arc::clone(&self.people),
             waker: Arc::clone(&self.waker),
+            focus: Arc::clone(&self.focus),
             renderer: Renderer { day: None, ..self.notes },
         };
         network::start(!self.args.no_reconnect, Start::new(name, self.args)?, Box::new(window))
@@ -339,6 +345,7 @@ struct Window {
     screen: Arc<Screen>,
     people: Arc<Mutex<People>>,
     waker: Arc<Waker>,
+    focus: Arc<Focus>,
     renderer: Renderer,
 }
 
@@ -354,6 +361,15 @@ impl Listener for Window {
             }
         }
         drop(people);
+        let for_user = spoken.iter().rev().find_map(|item| match item {
+            Spoken::Line { text, is_history: false, own } if self.renderer.bell && is_for(text, own) => Some(text),
+            _ => None,
+        });
+        if let Some(text) = for_user
+            && self.focus.wants_notice(Instant::now())
+        {
+            self.screen.tell(notice(text.trim_start_matches(PRIVATE)));
+        }
         for item in &crowd::fold(spoken) {
             match item {
                 Spoken::Line { text, is_history, own } => {

@@ -484,6 +484,37 @@ fn the_bell_rings_for_what_is_for_one() {
     }
 }
 
+/// Who looks elsewhere gets a notice on the desktop for what is for them, and none while they look; what the terminal says
+/// of it is no text, and it is asked to be quiet again in the end.
+#[test]
+fn a_notice_goes_to_who_looks_elsewhere() {
+    for (arg, expected) in [("--color=auto", ["\x1b]9;bob: carol?\x1b\\", "\x1b[?1004l"]), ("--no-bell", ["", ""])] {
+        let server = FakeServer::start();
+        let mut user = Setup::new(&server.address()).arg(arg).start();
+        let (mut peer, _) = server.welcome();
+        user.wait_for_prompt(PROMPT);
+        assert!(user.raw().contains("\x1b[?1004h"));
+        peer.send("bob: hi carol\n");
+        user.wait_for("bob: hi carol");
+        std::thread::sleep(Duration::from_millis(600));
+        user.press("\x1b[O");
+        std::thread::sleep(Duration::from_millis(200));
+        peer.send("bob: carol?\n");
+        user.wait_for("bob: carol?");
+        user.press("\x1b[I");
+        user.wait_for_prompt(PROMPT);
+        peer.send("bob: carol!\n");
+        user.wait_for("bob: carol!");
+        assert_eq!(user.raw().matches("\x1b]").count(), usize::from(!expected[0].is_empty()), "{arg}");
+        assert!(user.raw().contains(expected[0]));
+        user.press("\x04");
+        peer.expect("!exit");
+        peer.close();
+        assert!(user.end().success());
+        assert!(user.raw().contains(expected[1]));
+    }
+}
+
 /// There are colours at a terminal, and none with `NO_COLOR`, `TERM=dumb` or `--color never`.
 #[test]
 fn colours_can_be_turned_off() {

@@ -89,7 +89,7 @@ impl Assistant {
         memory.above = Some(window.above);
         let painted = format!("{}{}", self.renderer.prompt(&window.head), window.body);
         let behind = window.behind(&strip_str(&lines).to_string(), &painted, memory.columns);
-        format!("{room}{LEAVE}{lines}{behind}")
+        format!("{}{room}{LEAVE}{lines}{behind}", self.screen.aside())
     }
 
     /// What the user has sent and the room has not said, with line ends.
@@ -150,7 +150,7 @@ impl Highlighter for Assistant {
         let prompt = Layout::of(prompt, memory.columns).broken(prompt, 0);
         let lines = self.screen.draw();
         let dim = self.dim(&memory, tty::size().1 / 2);
-        let mut drawn = closed.unwrap_or_default() + &wipe(memory.dim) + &lines + &dim.concat();
+        let mut drawn = self.screen.aside() + &closed.unwrap_or_default() + &wipe(memory.dim) + &lines + &dim.concat();
         memory.dim = dim.len();
         drawn.push_str(&if is_default { self.renderer.prompt(&prompt) } else { prompt });
         Cow::Owned(drawn)

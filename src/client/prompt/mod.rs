@@ -1,11 +1,12 @@
 //! The prompt: rustyline, told when to come up, and cleared away after.
 //!
 //! [`screen`] is what is shown above it, [`assistant`] what rustyline asks while keys are read, and [`waker`] what makes it
-//! return early. [`rush`] sees every key first. [`complete`], [`paste`], [`rows`], [`unheard`] and [`window`] are pure;
+//! return early. [`rush`] sees every key first, and [`focus`] those that are none. [`complete`], [`paste`], [`rows`], [`unheard`] and [`window`] are pure;
 //! [`modes`] and [`tty`] ask the system.
 
 pub mod assistant;
 pub mod complete;
+pub mod focus;
 pub mod modes;
 pub mod paste;
 pub mod rows;
@@ -35,6 +36,7 @@ use super::signals;
 use crate::state;
 use assistant::Assistant;
 use complete::People;
+use focus::Focus;
 use modes::Modes;
 use rows::{Layout, wipe};
 use rush::{Keys, Rush};
@@ -56,6 +58,7 @@ pub struct Prompt {
     modes: Modes,
     sleeps: Arc<AtomicBool>,
     rush: Arc<Mutex<Rush>>,
+    focus: Arc<Focus>,
     history: Option<PathBuf>,
     /// What stands behind the prompt when it comes up: before the cursor, and behind it.
     draft: (String, String),
@@ -82,9 +85,7 @@ impl Prompt {
     #[must_use]
     pub fn open(
         colors: bool,
-        screen: Arc<Screen>,
-        people: Arc<Mutex<People>>,
-        waker: Arc<Waker>,
+        (screen, people, waker, focus): (Arc<Screen>, Arc<Mutex<People>>, Arc<Waker>, Arc<Focus>),
         modes: Modes,
     ) -> Option<Prompt> {
         let config = Config::builder()
@@ -103,12 +104,13 @@ impl Prompt {
         let sleeper = EventHandler::Conditional(Box::new(Sleeper(Arc::clone(&sleeps))));
         editor.bind_sequence(KeyEvent::ctrl('Z'), sleeper);
         let rush = Arc::<Mutex<Rush>>::default();
-        let keys = Keys { rush: Arc::clone(&rush), waker: Arc::clone(&waker) };
+        let keys = Keys { rush: Arc::clone(&rush), focus: Arc::clone(&focus), waker: Arc::clone(&waker) };
         editor.bind_sequence(Event::Any, EventHandler::Conditional(Box::new(keys)));
         let (bell, woken) = (Arc::clone(&screen), Arc::clone(&waker));
         let ring = move || bell.ring(printer, || woken.wake());
         let ringer = thread::Builder::new().name("ringer".into()).spawn(ring).ok()?;
-        Some(Prompt { editor, screen, waker, ringer, modes, sleeps, rush, history: None, draft: Default::default() })
+        let draft = Default::default();
+        Some(Prompt { editor, screen, waker, ringer, modes, sleeps, rush, focus, history: None, draft })
     }
 
     /// Recalls what was sent in earlier sessions, and keeps what is sent in this one.
@@ -154,6 +156,9 @@ impl Prompt {
             return Typed::Woken;
         }
         self.modes.quiet();
+        if cfg!(unix) && self.focus.is_new(Instant::now()) {
+            write(focus::ASK);
+        }
         let (left, right) = std::mem::take(&mut self.draft);
         if let Some(assistant) = self.editor.helper() {
             assistant.begin(&left, &right, own, is_hidden);
@@ -189,6 +194,7 @@ impl Prompt {
             rush::lock(&self.rush).forget();
         }
         if sleeps {
+            self.focus.leave();
             self.modes.restore();
             signals::sleep();
         }

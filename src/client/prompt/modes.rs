@@ -24,8 +24,9 @@ mod platform {
     use nix::sys::termios::{InputFlags, LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
     use nix::unistd::write;
 
-    /// Takes back what a prompt has asked of the terminal: to mark pastes, and to let only some rows scroll.
-    const UNDO: &[u8] = b"\x1b[?2004l\x1b7\x1b[r\x1b8";
+    /// Takes back what a prompt has asked of the terminal: to mark pastes, to say when it is looked at, and to let only
+    /// some rows scroll.
+    const UNDO: &[u8] = b"\x1b[?2004l\x1b[?1004l\x1b7\x1b[r\x1b8";
 
     /// The modes in which the terminal was found.
     #[derive(Clone)]

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustyline::{Cmd, ConditionalEventHandler, Event, EventContext, KeyCode, KeyEvent, Modifiers, RepeatCount};
 
+use super::focus::Focus;
 use super::waker::Waker;
 
 /// Nobody types two keys within this time, an Enter among them, and goes on as fast.
@@ -82,6 +83,8 @@ impl Rush {
 pub struct Keys {
     /// What is known of them.
     pub rush: Arc<Mutex<Rush>>,
+    /// What is known of where the user looks.
+    pub focus: Arc<Focus>,
     /// What ends a prompt whose Enter was held long enough.
     pub waker: Arc<Waker>,
 }
@@ -94,6 +97,11 @@ pub fn lock(rush: &Mutex<Rush>) -> MutexGuard<'_, Rush> {
 impl ConditionalEventHandler for Keys {
     fn handle(&self, event: &Event, _: RepeatCount, _: bool, context: &EventContext<'_>) -> Option<Cmd> {
         let Event::KeySeq(keys) = event else { return None };
+        let is_unknown = matches!(keys.first()?, KeyEvent(KeyCode::UnknownEscSeq, _));
+        self.focus.key(is_unknown, Instant::now());
+        if is_unknown {
+            return Some(Cmd::Noop);
+        }
         let key = match keys.first()? {
             KeyEvent(KeyCode::Enter, Modifiers::NONE) | KeyEvent(KeyCode::Char('J' | 'M'), Modifiers::CTRL) => {
                 Key::Enter

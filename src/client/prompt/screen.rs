@@ -55,6 +55,8 @@ struct State {
     recent: String,
     /// Lines that were given up.
     lost: usize,
+    /// What the terminal is told besides, that takes no room on it.
+    aside: String,
     /// What the user has sent meanwhile.
     unheard: Unheard,
     /// Whether less of that is to be shown than is.
@@ -105,6 +107,11 @@ impl Screen {
         self.changed.notify_all();
     }
 
+    /// Tells the terminal something that takes no room on it, when a prompt is drawn.
+    pub fn tell(&self, aside: String) {
+        self.lock().aside = aside;
+    }
+
     /// The user, who is called `own`, sends a line.
     pub fn send(&self, text: &str, literal: bool, own: &str) {
         self.lock().unheard.send(text, literal, own);
@@ -120,6 +127,12 @@ impl Screen {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.lock().waiting.is_empty()
+    }
+
+    /// What the terminal is told besides.
+    #[must_use]
+    pub fn aside(&self) -> String {
+        std::mem::take(&mut self.lock().aside)
     }
 
     /// A prompt is about to be drawn: what is to be drawn before it.
