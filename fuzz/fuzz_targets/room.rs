@@ -383,7 +383,11 @@ impl Driver {
     /// scrollback ended before.
     fn account(&mut self, id: ClientId, connection: &mut Connection, line: Option<&[u8]>, end: u64) {
         if !connection.is_member {
-            let is_this = |event: &Event| matches!(event, Event::Joined(of, ..) | Event::Returned(of, _) if *of == id);
+            let is_this = |event: &Event| match event {
+                Event::Joined(of, ..) => *of == Some(id),
+                Event::Returned(of, _) => *of == id,
+                _ => false,
+            };
             // A number may have been another connection's, but not since the events were cleared.
             connection.is_member = self.lobby.events().iter().any(is_this);
             if connection.is_member

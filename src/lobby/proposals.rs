@@ -169,9 +169,12 @@ impl Lobby {
     /// at other servers waits for them, too, until [`Lobby::stop_waiting`].
     ///
     /// # Errors
-    /// Where it cannot be read.
+    /// Where it cannot be read, or is longer than any server's.
     pub fn has_room_to_apply(&self, turn: &[u8]) -> Result<bool, Unreadable> {
         let bytes = Turn::decode(turn)?.longest_text()? as u64;
+        if bytes > self.backpressure.watermarks.turn {
+            return Err(Unreadable);
+        }
         let said = self.room.scrollback().end() - self.turn_start;
         Ok(said + bytes <= self.backpressure.budget)
     }
