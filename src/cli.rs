@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -304,6 +304,10 @@ fn log_place(text: &str) -> anyhow::Result<LogPlace> {
     Ok(match text {
         "memory" => LogPlace::Memory,
         _ if text.contains("://") => LogPlace::Nats(text.parse()?),
+        // An address whose scheme was forgotten, perhaps with a password in it.
+        _ if text.contains('@') && text.contains(':') && !text.starts_with(['.', '/']) => {
+            bail!("an address begins with nats://, and a file with such a name with ./")
+        }
         _ => LogPlace::File(text.into()),
     })
 }

@@ -11,6 +11,7 @@ use super::proposals::Caller;
 use super::{ClientId, Lobby};
 use crate::protocol::name::Name;
 use crate::protocol::notice::{Error, Private};
+use crate::protocol::text::is_harmless;
 use crate::room::roster::Seat;
 use crate::room::servers::ServerId;
 
@@ -94,6 +95,9 @@ impl Lobby {
     /// Gives a letter from another server to its reader.
     pub fn deliver(&mut self, letter: &Letter) -> Delivery {
         let Letter { from, reader, text, .. } = letter;
+        if !(is_harmless(from.as_str()) && is_harmless(text)) {
+            return Delivery::Unreachable;
+        }
         let is_reader = |id: &ClientId| self.client(*id).state == State::Member(*reader);
         let Some(id) = self.connection_of(reader.person).filter(is_reader) else { return Delivery::Unreachable };
         if self.client(id).outbox.aside_bytes() >= MAX_PRIVATE || self.private_bytes >= MAX_WHISPERS_TOTAL {

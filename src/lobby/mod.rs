@@ -435,6 +435,12 @@ impl Lobby {
             }
         }
         if self.is_shared {
+            // At once, since the log may be out of reach.
+            for id in self.open_connections() {
+                if self.client(id).link.is_some() {
+                    self.tell(id, Private::RoomGoesOn);
+                }
+            }
             self.give_up(self.server, 0, now);
         } else {
             self.propose(None, Purpose::ShutDown, Change::ShutDown, now);

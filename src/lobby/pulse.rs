@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::client::State;
 use super::proposals::Purpose;
 use super::{ClientId, Due, Lobby};
-use crate::protocol::notice::{Error, Private};
+use crate::protocol::notice::Error;
 use crate::room::entry::Change;
 use crate::room::roster::{Presence, Seat};
 use crate::room::servers::ServerId;
@@ -119,12 +119,9 @@ impl Lobby {
         self.look_after(|at| at != server);
     }
 
-    /// The server ends every connection. Where the room goes on without it, only those here are told so.
+    /// The server ends every connection.
     pub(super) fn end_all(&mut self, position: u64) {
         for id in self.open_connections() {
-            if self.is_shared {
-                self.tell(id, Private::RoomGoesOn);
-            }
             self.tell_session(id, position);
             self.dismiss(id);
         }

@@ -38,7 +38,9 @@ pub fn is_forbidden(c: char) -> bool {
     }
 }
 
-fn is_harmless(text: &str) -> bool {
+/// Whether nothing in a text is forbidden.
+#[must_use]
+pub fn is_harmless(text: &str) -> bool {
     let bytes = text.as_bytes();
     // Counts all of them instead of stopping at the first: without an early exit the compiler uses vector instructions.
     if bytes.iter().filter(|b| b.is_ascii_control() && **b != b'\t').count() > 0 {

@@ -13,6 +13,7 @@ use super::servers::ServerId;
 use super::session::SessionId;
 use crate::protocol::name::Name;
 use crate::protocol::notice::LONGEST_NOTICE;
+use crate::protocol::text::is_harmless;
 
 /// One change of a room.
 ///
@@ -300,7 +301,29 @@ impl fmt::Display for Unusable {
 
 impl std::error::Error for Unusable {}
 
+/// No entry is of a later time than this, the end of the year 9999, so that no sum of times overflows.
+const LATEST: Duration = Duration::from_secs(253_402_300_800);
+
 impl Entry<'_> {
+    /// Whether a server can have made it: what is in it for people to read is harmless, and its time is one.
+    pub(super) fn is_sound(&self) -> bool {
+        let is_name = |name: &Name| is_harmless(name.as_str()) && !name.as_str().contains(char::is_whitespace);
+        let is_sound = match &self.change {
+            Change::Join { name, .. } | Change::Act { act: Act::Rename(name), .. } => is_name(name),
+            Change::Rule(rule) | Change::Act { act: Act::Rule(rule), .. } => match rule {
+                Rule::Kick { name, reason } => is_name(name) && is_harmless(reason),
+                Rule::Ban { name, term, reason, .. } => is_name(name) && is_harmless(term) && is_harmless(reason),
+                Rule::Mute { name, .. } => is_name(name),
+                Rule::Notice(text) => is_harmless(text),
+                Rule::Unban { .. } => true,
+            },
+            Change::Act { act: Act::Say(text) | Act::Me(text), .. }
+            | Change::Act { act: Act::Leave(Farewell::Words(text) | Farewell::Reason(text)), .. } => is_harmless(text),
+            _ => true,
+        };
+        is_sound && self.at < LATEST
+    }
+
     /// Appends the entry, encoded, to others that make a [`Turn`](super::turn::Turn).
     pub fn encode(&self, entries: &mut Vec<u8>) {
         postcard::to_io(self, entries)

@@ -61,7 +61,8 @@ impl<'a> Turn<'a> {
             if rest.is_empty() {
                 return None;
             }
-            let decoded = postcard::take_from_bytes(rest).map_err(|_| Unreadable);
+            let decoded = postcard::take_from_bytes::<Entry<'_>>(rest).map_err(|_| Unreadable);
+            let decoded = decoded.and_then(|decoded| if decoded.0.is_sound() { Ok(decoded) } else { Err(Unreadable) });
             rest = decoded.as_ref().map_or(&[], |&(_, others)| others);
             Some(decoded.map(|(entry, _)| entry))
         })

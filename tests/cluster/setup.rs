@@ -28,6 +28,17 @@ fn mistakes_are_one_line() {
         assert_eq!((status, error.lines().count()), (code, 1), "{error}");
         assert!(error.contains(says), "{error}");
     }
+    for url in [
+        "nats://u:s3cret@a/b.c",
+        "nats://s3cret@a",
+        "natss://u:s3cret@a/b",
+        "u:s3cret@a:4222/b",
+        "nats://u:s3cret@a:x/b",
+    ] {
+        let (status, error) = refused(&format!("--log {url}"));
+        assert_eq!((status, error.lines().count()), (Some(2), 1), "{error}");
+        assert!(!error.contains("ret@") && error.contains("***@a"), "{error}");
+    }
     let nobody = free_address();
     let (status, error) = refused(&format!("--log nats://bob:s3cret@{nobody}/lab"));
     assert_eq!((status, error.lines().count()), (Some(1), 1), "{error}");

@@ -2,9 +2,9 @@
 
 use std::env;
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -109,6 +109,32 @@ impl Engine {
         Server::start_shared("127.0.0.1:0", &format!("--log nats://{}/lab {options}", self.address))
     }
 
+    /// A copy of what it has kept.
+    pub fn copy_of_store(&self) -> TempDir {
+        let copy = TempDir::new().expect("a folder");
+        copy_folder(&self.folder.path().join("store"), copy.path());
+        copy
+    }
+
+    /// Replaces what it has kept by something else, or nothing.
+    pub fn replace_store(&self, copy: Option<TempDir>) {
+        let store = self.folder.path().join("store");
+        fs::remove_dir_all(&store).expect("a folder");
+        if let Some(copy) = copy {
+            copy_folder(copy.path(), &store);
+        }
+    }
+
+    /// Puts a message into it.
+    pub fn publish(&self, subject: &str, message: &[u8]) {
+        let mut socket = TcpStream::connect(self.address).expect("it listens");
+        let head = format!("CONNECT {{\"verbose\":false}}\r\nPUB {subject} {}\r\n", message.len());
+        let all = [head.as_bytes(), message, b"\r\nPING\r\n"].concat();
+        socket.write_all(&all).expect("it listens");
+        let mut answers = BufReader::new(socket).lines().map_while(Result::ok);
+        assert!(answers.any(|line| line == "PONG"), "it has taken the message");
+    }
+
     /// The sequence of the first message that the stream of the room still has.
     pub fn first_sequence(&self) -> u64 {
         let mut socket = TcpStream::connect(self.monitor).expect("it tells");
@@ -128,6 +154,19 @@ impl Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a folder");
+    for entry in fs::read_dir(from).expect("a folder") {
+        let entry = entry.expect("an entry");
+        let to = to.join(entry.file_name());
+        if entry.file_type().expect("a type").is_dir() {
+            copy_folder(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).expect("a file");
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
+use async_nats::datetime::DateTime;
 use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind};
 use async_nats::jetstream::object_store::{self, ObjectStore};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, Stream};
@@ -23,6 +24,8 @@ const REQUEST_TIME: Duration = Duration::from_secs(2);
 const CONNECT_TIME: Duration = Duration::from_secs(5);
 /// The time between two signs of life; an engine that misses two is left for another one.
 const PING: Duration = Duration::from_secs(2);
+/// How long engines may take to agree on what the stream has.
+const SETTLING_TIME: Duration = Duration::from_secs(2);
 /// How long after a failure it is tried again.
 pub const RETRY: Duration = Duration::from_millis(250);
 /// What tells a stream of ours from others.
@@ -36,6 +39,8 @@ pub struct Engine {
     pub checkpoints: ObjectStore,
     pub room: String,
     pub keep: Duration,
+    /// When the stream was made.
+    created: DateTime,
 }
 
 impl Engine {
@@ -54,8 +59,28 @@ impl Engine {
         let name = format!("gotcp-{}", place.room);
         let stream = find(&context, &name, &subject(&place.room), info.cluster.is_some()).await?;
         let replicas = stream.cached_info().config.num_replicas;
+        let created = stream.cached_info().created;
         let checkpoints = checkpoint_store(&context, &name, replicas).await?;
-        Ok(Engine { client, context, stream, checkpoints, room: place.room.clone(), keep })
+        Ok(Engine { created, client, context, stream, checkpoints, room: place.room.clone(), keep })
+    }
+
+    /// Whether the stream is still the one that was opened, and has what was read of it last: a turn, and its place.
+    pub async fn has_all(&self, sequence: u64, turn: &[u8]) -> anyhow::Result<bool> {
+        let mut info = self.stream.get_info().await.context("NATS gives nothing")?;
+        if info.state.last_sequence < sequence {
+            // Another engine may be about to speak for the stream, and not know of it yet.
+            tokio::time::sleep(SETTLING_TIME).await;
+            info = self.stream.get_info().await.context("NATS gives nothing")?;
+        }
+        if info.created != self.created || info.state.last_sequence < sequence {
+            return Ok(false);
+        }
+        if info.state.first_sequence > sequence {
+            // What is old is deleted.
+            return Ok(true);
+        }
+        let kept = self.stream.get_raw_message(sequence).await.context("NATS gives nothing")?;
+        Ok(kept.payload[..] == *turn)
     }
 
     /// What there is to begin with.

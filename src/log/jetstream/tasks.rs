@@ -109,11 +109,12 @@ async fn publish_once(engine: &Engine, turn: Bytes) -> anyhow::Result<u64> {
 
 /// Reads the log from a place on, for ever.
 async fn read(engine: Arc<Engine>, from: u64, report: Reporter) {
-    let mut next = from;
+    let (mut next, mut last) = (from, None);
     loop {
-        match read_on(&engine, &mut next, &report).await {
+        match read_on(&engine, &mut next, &mut last, &report).await {
             Ok(()) => {}
             Err(error) if error.is::<Gap>() => return report.tell(Done::Lost(error.to_string())).await,
+            Err(error) if error.is::<Rewritten>() => return report.tell(Done::Lost(error.to_string())).await,
             Err(error) => report.trouble(format!("{error:#}")).await,
         }
         tokio::time::sleep(RETRY).await;
@@ -121,7 +122,12 @@ async fn read(engine: Arc<Engine>, from: u64, report: Reporter) {
 }
 
 /// Reads the log until something goes wrong.
-async fn read_on(engine: &Engine, next: &mut u64, report: &Reporter) -> anyhow::Result<()> {
+async fn read_on(engine: &Engine, next: &mut u64, last: &mut Option<Bytes>, report: &Reporter) -> anyhow::Result<()> {
+    if let Some(turn) = last
+        && !engine.has_all(*next - 1, turn).await?
+    {
+        bail!(Rewritten);
+    }
     let config = pull::Config {
         deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: *next },
         ack_policy: AckPolicy::None,
@@ -143,6 +149,7 @@ async fn read_on(engine: &Engine, next: &mut u64, report: &Reporter) -> anyhow::
         if sequence == *next {
             *next += 1;
             let turn = message.message.payload.clone();
+            *last = Some(turn.clone());
             report.tell(Done::Turn { sequence, turn }).await;
         }
     }
@@ -163,6 +170,18 @@ impl std::fmt::Display for Gap {
 }
 
 impl std::error::Error for Gap {}
+
+/// The log is not the one that was read so far.
+#[derive(Debug)]
+struct Rewritten;
+
+impl std::fmt::Display for Rewritten {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("what was said is missing in NATS: the stream was made anew, or is an older copy")
+    }
+}
+
+impl std::error::Error for Rewritten {}
 
 async fn listen(mut letters: Subscriber, report: Reporter) {
     while let Some(message) = letters.next().await {
