@@ -60,8 +60,14 @@ pub fn run(args: &ClientArgs, name: Option<Name>, colors: bool) -> anyhow::Resul
     let focus = Arc::new(Focus::default());
     let modes = Modes::find();
     let _given_back = GiveBack(modes.clone());
-    let shared = (Arc::clone(&screen), Arc::clone(&people), Arc::clone(&waker), Arc::clone(&focus));
-    let opened = Prompt::open(colors, shared, modes.clone());
+    let opened = Prompt::open(
+        colors,
+        Arc::clone(&screen),
+        Arc::clone(&people),
+        Arc::clone(&waker),
+        Arc::clone(&focus),
+        modes.clone(),
+    );
     let Some(prompt) = opened else { return plain::run(args, name, colors) };
     let stop = Arc::new(Stop::default());
     watch_signals(&stop, &waker, modes)?;

@@ -69,13 +69,6 @@ impl Access {
         }
     }
 
-    /// Why nobody may join from a place, if there are so many in the room, and so many of them from there; `None` if they
-    /// may. Those who are away count, too: the room still has them, and they may come back at any moment.
-    #[must_use]
-    pub fn refuses_to_join(&self, place: Place, in_all: usize, from_there: usize) -> Option<Error<'static>> {
-        self.refusal(place, in_all, from_there)
-    }
-
     /// A connection has come in.
     pub fn enter(&mut self, place: Place) {
         self.connected += 1;
@@ -131,7 +124,10 @@ impl Access {
         place.is_loopback() && !self.limits.count_loopback
     }
 
-    fn refusal(&self, place: Place, in_all: usize, from_there: usize) -> Option<Error<'static>> {
+    /// Why nobody may come in from a place, if there are so many in all, and so many of them from there; `None` if they
+    /// may. To join, those who are away count, too: the room still has them, and they may come back at any moment.
+    #[must_use]
+    pub fn refusal(&self, place: Place, in_all: usize, from_there: usize) -> Option<Error<'static>> {
         if in_all >= self.limits.clients {
             return Some(Error::Full(self.limits.clients));
         }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::client::State;
-use super::letters::Letter;
 use super::limits::{MAX_PRIVATE, MAX_PRIVATE_TOTAL, MAX_WHISPERS_TOTAL};
 use super::proposals::Purpose;
 use super::questions::{DEFAULT_HISTORY, MAX_HISTORY};
@@ -106,10 +105,9 @@ impl Lobby {
             let server = self.room.roster().person(person).server;
             return self.send_letter(caller, server, whisper);
         }
-        let Whisper { from, to, reader, text } = whisper;
-        let delivery = self.deliver(&Letter { from, reader, text: text.clone(), after: 0 });
+        let delivery = self.hand_over(&whisper.from, whisper.reader, &whisper.text);
         if let Some(id) = caller {
-            self.tell_delivery(id, &to, &text, delivery);
+            self.tell_delivery(id, &whisper.to, &whisper.text, delivery);
         }
     }
 

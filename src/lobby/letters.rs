@@ -95,10 +95,16 @@ impl Lobby {
     /// Gives a letter from another server to its reader.
     pub fn deliver(&mut self, letter: &Letter) -> Delivery {
         let Letter { from, reader, text, .. } = letter;
-        if !(is_harmless(from.as_str()) && is_harmless(text)) {
-            return Delivery::Unreachable;
+        if is_harmless(from.as_str()) && is_harmless(text) {
+            self.hand_over(from, *reader, text)
+        } else {
+            Delivery::Unreachable
         }
-        let is_reader = |id: &ClientId| self.client(*id).state == State::Member(*reader);
+    }
+
+    /// Gives a whisper to its reader, if they are here.
+    pub(super) fn hand_over(&mut self, from: &Name, reader: Seat, text: &str) -> Delivery {
+        let is_reader = |id: &ClientId| self.client(*id).state == State::Member(reader);
         let Some(id) = self.connection_of(reader.person).filter(is_reader) else { return Delivery::Unreachable };
         if self.client(id).outbox.aside_bytes() >= MAX_PRIVATE || self.private_bytes >= MAX_WHISPERS_TOTAL {
             return Delivery::ReadsTooSlowly;

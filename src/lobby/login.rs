@@ -91,7 +91,7 @@ impl Lobby {
         let place = self.client(id).place;
         // Those at other servers take no place at this one.
         let in_all = if self.is_shared { 0 } else { self.room.roster().online() };
-        if let Some(error) = self.access.refuses_to_join(place, in_all, self.room.roster().present_from(place)) {
+        if let Some(error) = self.access.refusal(place, in_all, self.room.roster().present_from(place)) {
             self.refuse(id, error);
             return self.dismiss(id);
         }

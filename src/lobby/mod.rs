@@ -409,11 +409,7 @@ impl Lobby {
     /// The log has not taken anything for a while, or does again. Everybody is told, once.
     pub fn set_out_of_reach(&mut self, is_out: bool) {
         if std::mem::replace(&mut self.is_out_of_reach, is_out) != is_out {
-            for id in self.open_connections() {
-                if self.client(id).link.is_some() {
-                    self.tell(id, if is_out { Private::OutOfReach } else { Private::BackInReach });
-                }
-            }
+            self.tell_everybody(if is_out { Private::OutOfReach } else { Private::BackInReach });
         }
     }
 
@@ -436,11 +432,7 @@ impl Lobby {
         }
         if self.is_shared {
             // At once, since the log may be out of reach.
-            for id in self.open_connections() {
-                if self.client(id).link.is_some() {
-                    self.tell(id, Private::RoomGoesOn);
-                }
-            }
+            self.tell_everybody(Private::RoomGoesOn);
             self.give_up(self.server, 0, now);
         } else {
             self.propose(None, Purpose::ShutDown, Change::ShutDown, now);
@@ -641,6 +633,15 @@ impl Lobby {
             self.change_outbox(id, |outbox, scrollback| outbox.add_aside_at_end(scrollback, line.as_bytes()));
             if self.touched.last() != Some(&id) {
                 self.touched.push(id);
+            }
+        }
+    }
+
+    /// Tells all connections something that are told anything.
+    fn tell_everybody(&mut self, notice: Private<'_>) {
+        for id in self.open_connections() {
+            if self.client(id).link.is_some() {
+                self.tell(id, notice);
             }
         }
     }

@@ -159,8 +159,8 @@ impl Lobby {
     /// The next turn for the log, encoded, of what was proposed; `None` if there is nothing.
     pub fn next_turn(&mut self) -> Option<Vec<u8>> {
         let proposals = self.proposals.as_mut()?;
-        let Pending { entries, .. } = proposals.turns.pop_front()?;
-        let turn = Turn::encode(self.server, proposals.number, &entries);
+        let Pending { entries, text } = proposals.turns.pop_front()?;
+        let turn = Turn::encode(self.server, proposals.number, text, &entries);
         proposals.number += 1;
         Some(turn)
     }
@@ -171,7 +171,7 @@ impl Lobby {
     /// # Errors
     /// Where it cannot be read, or is longer than any server's.
     pub fn has_room_to_apply(&self, turn: &[u8]) -> Result<bool, Unreadable> {
-        let bytes = Turn::decode(turn)?.longest_text()? as u64;
+        let bytes = Turn::decode(turn)?.longest_text as u64;
         if bytes > self.backpressure.watermarks.turn {
             return Err(Unreadable);
         }

@@ -105,7 +105,7 @@ impl Lobby {
         }
         self.server = ServerId::new((self.random)());
         self.proposals.as_mut().expect("only a log says that").clear();
-        self.pulse = super::Pulse::default();
+        self.pulse = Pulse::default();
         self.letters.clear();
         let server = self.server;
         for id in (0..self.clients.len()).map(ClientId) {

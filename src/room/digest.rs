@@ -1,6 +1,7 @@
 //! Whether all servers have made the same room of the same entries.
 
 use std::collections::VecDeque;
+use std::iter;
 
 use sha2::{Digest as _, Sha256};
 
@@ -51,7 +52,7 @@ impl Digest {
     /// A turn has come to this: some numbers, and what everybody reads of it.
     pub fn add<'a>(&mut self, numbers: &[u64], text: impl Iterator<Item = &'a [u8]>) {
         let mut hash = Sha256::new();
-        for number in [&[self.sum], numbers].concat() {
+        for number in iter::once(&self.sum).chain(numbers) {
             hash.update(number.to_le_bytes());
         }
         text.for_each(|piece| hash.update(piece));

@@ -240,14 +240,15 @@ impl Room {
         if let Some(session) = &mut person.session {
             session.heard = session.heard.max(line);
         }
-        let (is_operator, muted_until) = (person.is_operator, person.muted_until);
+        let (is_operator, muted_until, has_session) =
+            (person.is_operator, person.muted_until, person.session.is_some());
         let is_muted = muted_until > self.now;
         match act {
             Act::Say(_) | Act::Me(_) | Act::Rename(_) if is_muted => Outcome::Muted(muted_until),
             Act::Say(text) => Outcome::Said(self.speak(seat.person, [b"", b": "], text)),
             Act::Me(text) => Outcome::Said(self.speak(seat.person, [b"* ", b" "], text)),
             Act::Rename(name) => self.rename(seat.person, &name),
-            Act::OpenSession(_) if person.session.is_some() => Outcome::Void,
+            Act::OpenSession(_) if has_session => Outcome::Void,
             Act::OpenSession(id) => {
                 self.roster.open_session(seat.person, id);
                 Outcome::Done
@@ -269,12 +270,10 @@ impl Room {
                 };
                 Outcome::Left(span)
             }
+            Act::Break { .. } if !has_session => Outcome::Void,
             Act::Break { back_by, reserved_until } => {
-                if self.roster.leave_connection(seat.person, back_by, reserved_until) {
-                    Outcome::Done
-                } else {
-                    Outcome::Void
-                }
+                self.roster.leave_connection(seat.person, self.now, back_by, reserved_until);
+                Outcome::Done
             }
         }
     }
@@ -316,9 +315,7 @@ impl Room {
         let people = self.roster.people().filter(|(_, person)| is_at(person));
         let people: Vec<PersonKey> = people.map(|(key, _)| key).collect();
         for key in people {
-            if !self.roster.leave_connection(key, back_by, reserved_until) {
-                self.roster.lose_connection(key, self.now);
-            }
+            self.roster.leave_connection(key, self.now, back_by, reserved_until);
         }
     }
 

@@ -330,19 +330,14 @@ impl Roster {
         Some(Seat { person: key, number })
     }
 
-    /// The connection of someone in the room is gone. Whoever has a session is away from now on; for the others this
-    /// returns false and changes nothing.
-    pub fn leave_connection(&mut self, key: PersonKey, back_by: Duration, reserved_until: Duration) -> bool {
+    /// The connection of someone in the room is gone: they are away from `now` on. Whoever has no session cannot come back.
+    pub fn leave_connection(&mut self, key: PersonKey, now: Duration, back_by: Duration, reserved_until: Duration) {
         let person = &mut self.people[key];
-        let Some(session) = &mut person.session else { return false };
-        session.reserved_until = reserved_until;
+        let back_by = person.session.as_mut().map_or(now, |session| {
+            session.reserved_until = reserved_until;
+            back_by
+        });
         person.presence = Presence::Away { back_by };
-        true
-    }
-
-    /// The connection of someone in the room is gone who has no session.
-    pub fn lose_connection(&mut self, key: PersonKey, now: Duration) {
-        self.people[key].presence = Presence::Away { back_by: now };
     }
 
     /// Someone leaves the room. Whoever has a session can come back: it is remembered, and the name is reserved.

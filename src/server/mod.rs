@@ -104,7 +104,7 @@ struct Server {
     terminal: Option<Terminal>,
     transcript: Option<Transcript>,
     /// The room's log, if it is not in memory.
-    journal: Option<Box<dyn Journal>>,
+    journal: Option<Journal>,
     clock: Clock,
     drain: Duration,
     /// Once it is stopping: when it ends, even if not everything is delivered.
@@ -216,7 +216,7 @@ impl Server {
             journal.submit(&mut self.reactor.lobby, now, &mut self.console);
         }
         self.reactor.reap(looked_at, drop);
-        let is_delivered = self.reactor.is_empty() && !self.journal.as_ref().is_some_and(|journal| journal.is_behind());
+        let is_delivered = self.reactor.is_empty() && !self.journal.as_ref().is_some_and(Journal::is_behind);
         if self.stop_at.is_some_and(|at| at <= now || is_delivered) {
             code = code.or(Some(ExitCode::SUCCESS));
         }

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use crate::support::pipe::Pipe;
 use fastrand::Rng;
 use gotcp::client::session::{News, Phase, Session};
+use gotcp::lobby::access::AccessLimits;
 use gotcp::protocol::line::{Line, LineBuffer};
 use gotcp::protocol::name::Name;
 use mio::Token;
@@ -60,6 +61,31 @@ pub struct Heard {
     pub missed: usize,
 }
 
+/// Places for everybody: how many may come is not what is tried here.
+pub const ACCESS: AccessLimits = AccessLimits { clients: 1000, per_place: 1000, count_loopback: false };
+
+impl Connection {
+    pub fn new(server: usize, token: Token, pipe: Rc<RefCell<Pipe>>) -> Connection {
+        Connection { server, token, pipe, outgoing: VecDeque::new(), arrived: 0, input: LineBuffer::default() }
+    }
+
+    /// Some of what the client has sent arrives at the server. Returns whether any did.
+    pub fn deliver(&mut self, count: usize) -> bool {
+        let count = count.min(self.outgoing.len());
+        self.pipe.borrow_mut().to_server.extend(self.outgoing.drain(..count));
+        count > 0
+    }
+
+    /// Some of what the server has written arrives at the client, and whether that was the end.
+    pub fn receive(&mut self, count: usize) -> (Vec<u8>, bool) {
+        let pipe = self.pipe.borrow();
+        let to = (self.arrived + count).min(pipe.from_server.len());
+        let bytes = pipe.from_server[self.arrived..to].to_vec();
+        self.arrived = to;
+        (bytes, to == pipe.from_server.len() && (pipe.finished || pipe.closed))
+    }
+}
+
 impl Person {
     pub fn new(number: usize, rng: &mut Rng) -> Person {
         let name = Name::parse(format!("p{number}").as_bytes()).expect("this is a name");
@@ -105,6 +131,26 @@ impl Person {
             any = true;
         }
         any
+    }
+
+    /// Types a numbered line.
+    pub fn type_line(&mut self, at: usize, rng: &mut Rng) {
+        let text = format!("<{at}.{}> {}", self.typed.len(), "x".repeat(rng.usize(0..60)));
+        self.session.say(text.as_bytes(), false);
+        self.typed.push(text);
+    }
+
+    /// Types a numbered whisper.
+    pub fn whisper(&mut self, at: usize, to: usize) {
+        self.session.say(format!("!msg p{to} <{at}.{}>", self.whispers).as_bytes(), false);
+        self.whispers += 1;
+    }
+
+    /// The client has a connection.
+    pub fn connected(&mut self, line: Connection) {
+        self.line = Some(line);
+        self.has_history = false;
+        self.session.connected(true);
     }
 
     /// Reads what has come over the connection.

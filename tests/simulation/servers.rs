@@ -12,19 +12,17 @@ use std::collections::{HashSet, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::people::{Connection, Heard, Person};
+use super::people::{ACCESS, Connection, Heard, Person};
 use crate::support::pipe::{Pipe, Wire};
 use crate::support::seeds;
 use fastrand::Rng;
 use gotcp::client::session::Phase;
 use gotcp::lobby::Lobby;
-use gotcp::lobby::access::AccessLimits;
 use gotcp::lobby::letters::{Delivery, Letter};
 use gotcp::lobby::limits::Limits;
 use gotcp::lobby::pulse::LEASE;
 use gotcp::lobby::rate_limit::Rate;
 use gotcp::lobby::secret::Keys;
-use gotcp::protocol::line::LineBuffer;
 use gotcp::room::Room;
 use gotcp::room::place::Place;
 use gotcp::room::scrollback::Scrollback;
@@ -222,7 +220,7 @@ impl World {
             stall_timeout: Duration::from_secs(1000),
             grace: Duration::from_secs(rng.u64(0..60)),
             reserve: Duration::from_secs(3600),
-            access: AccessLimits { clients: 1000, per_place: 1000, count_loopback: false },
+            access: ACCESS,
             keys: Keys::default(),
         };
         let people = (0..rng.usize(2..6)).map(|number| Person::new(number, &mut rng)).collect();
@@ -466,18 +464,13 @@ impl World {
 
     fn something_happens_to(&mut self, at: usize) {
         if self.happens(self.chances.type_line) {
-            let person = &mut self.people[at];
-            let text = format!("<{at}.{}> {}", person.typed.len(), "x".repeat(self.rng.usize(0..60)));
-            person.session.say(text.as_bytes(), false);
-            person.typed.push(text);
+            self.people[at].type_line(at, &mut self.rng);
             self.tally.typed += 1;
             match self.rng.u8(0..20) {
                 0 => self.people[at].session.say(b"!who", false),
                 1..5 => {
                     let to = self.rng.usize(0..self.people.len());
-                    let person = &mut self.people[at];
-                    person.session.say(format!("!msg p{to} <{at}.{}>", person.whispers).as_bytes(), false);
-                    person.whispers += 1;
+                    self.people[at].whisper(at, to);
                 }
                 _ => {}
             }
@@ -511,32 +504,23 @@ impl World {
     fn connect(&mut self, at: usize) {
         let Some((server, reactor)) = up(&mut self.sites, &mut self.rng) else { return };
         let (token, pipe) = admit(reactor, self.now, 1 << self.rng.usize(4..12));
-        let person = &mut self.people[at];
-        let input = LineBuffer::default();
-        person.line = Some(Connection { server, token, pipe, outgoing: VecDeque::new(), arrived: 0, input });
-        person.has_history = false;
-        person.session.connected(true);
+        self.people[at].connected(Connection::new(server, token, pipe));
     }
 
     fn deliver(&mut self, at: usize, count: usize) {
         let Some(line) = &mut self.people[at].line else { return };
-        let count = count.min(line.outgoing.len());
-        let Some(reactor) = &mut self.sites[line.server].reactor else { return };
-        line.pipe.borrow_mut().to_server.extend(line.outgoing.drain(..count));
-        reactor.note(line.token, true, false);
+        if let Some(reactor) = &mut self.sites[line.server].reactor
+            && line.deliver(count)
+        {
+            reactor.note(line.token, true, false);
+        }
     }
 
     /// Some of what the server has written arrives. Returns whether any did.
     fn receive(&mut self, at: usize, count: usize) -> bool {
         let person = &mut self.people[at];
         let Some(line) = &mut person.line else { return false };
-        let (bytes, is_over) = {
-            let pipe = line.pipe.borrow();
-            let to = (line.arrived + count).min(pipe.from_server.len());
-            let bytes = pipe.from_server[line.arrived..to].to_vec();
-            line.arrived = to;
-            (bytes, to == pipe.from_server.len() && (pipe.finished || pipe.closed))
-        };
+        let (bytes, is_over) = line.receive(count);
         let Heard { resumed, .. } = person.hear(&bytes);
         self.tally.resumed += resumed;
         if is_over {

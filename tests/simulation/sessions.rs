@@ -12,17 +12,15 @@ use std::collections::{HashSet, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::people::{Connection, Heard, Person};
+use super::people::{ACCESS, Connection, Heard, Person};
 use crate::support::pipe::{Pipe, Wire};
 use crate::support::seeds;
 use fastrand::Rng;
 use gotcp::client::session::Phase;
-use gotcp::lobby::access::AccessLimits;
 use gotcp::lobby::limits::Limits;
 use gotcp::lobby::rate_limit::Rate;
 use gotcp::lobby::secret::Keys;
 use gotcp::lobby::{Lobby, Random};
-use gotcp::protocol::line::LineBuffer;
 use gotcp::room::Room;
 use gotcp::room::place::Place;
 use gotcp::room::scrollback::Scrollback;
@@ -124,12 +122,10 @@ impl Log {
     /// The room that these turns make.
     fn replay(mut room: Room, turns: &[Vec<u8>]) -> Room {
         for turn in turns {
-            let turn = Turn::decode(turn).expect("the log gives back what it was given");
-            assert!(room.begin_turn(&turn), "each turn is there once");
-            for entry in turn.entries() {
-                room.apply(turn.server, entry.expect("the log gives back what it was given"));
-            }
-            room.end_turn();
+            let (turn, before) =
+                (Turn::decode(turn).expect("the log gives back what it was given"), room.digest().turns());
+            room.apply_turn(&turn).expect("the log gives back what it was given");
+            assert_eq!(room.digest().turns(), before + 1, "each turn is there once");
         }
         room
     }
@@ -183,7 +179,7 @@ impl World {
             stall_timeout: millis(rng.u64(300..5000)),
             grace: millis(rng.u64(0..5000)),
             reserve: millis(rng.u64(0..20_000)),
-            access: AccessLimits { clients: 1000, per_place: 1000, count_loopback: false },
+            access: ACCESS,
             keys: Keys::default(),
         };
         limits.scrollback = limits.smallest_scrollback() << rng.u32(0..3);
@@ -245,10 +241,7 @@ impl World {
 
     fn something_happens_to(&mut self, at: usize) {
         if self.happens(self.chances.type_line) {
-            let person = &mut self.people[at];
-            let text = format!("<{at}.{}> {}", person.typed.len(), "x".repeat(self.rng.usize(0..60)));
-            person.session.say(text.as_bytes(), false);
-            person.typed.push(text);
+            self.people[at].type_line(at, &mut self.rng);
             self.tally.typed += 1;
             // Lines that say the same, and lines that do not come back, must not confuse anybody.
             match self.rng.u8(0..25) {
@@ -294,9 +287,7 @@ impl World {
     }
 
     fn whisper(&mut self, at: usize) {
-        let person = &mut self.people[at];
-        person.session.say(format!("!msg p{LISTENER} <{at}.{}>", person.whispers).as_bytes(), false);
-        person.whispers += 1;
+        self.people[at].whisper(at, LISTENER);
         self.tally.whispers += 1;
     }
 
@@ -306,25 +297,13 @@ impl World {
         let wire = Wire(Rc::clone(&pipe));
         let token = self.reactor.admit(Place::LOCALHOST, self.now, |_| Ok::<_, ()>(wire));
         let token = token.expect("this socket opens").expect("there is room");
-        let person = &mut self.people[at];
-        person.line = Some(Connection {
-            server: 0,
-            token,
-            pipe,
-            outgoing: VecDeque::new(),
-            arrived: 0,
-            input: LineBuffer::default(),
-        });
-        person.has_history = false;
-        person.session.connected(true);
+        self.people[at].connected(Connection::new(0, token, pipe));
     }
 
     /// Some of what the client has sent arrives at the server.
     fn deliver(&mut self, at: usize, count: usize) {
         let Some(line) = &mut self.people[at].line else { return };
-        let count = count.min(line.outgoing.len());
-        if count > 0 {
-            line.pipe.borrow_mut().to_server.extend(line.outgoing.drain(..count));
+        if line.deliver(count) {
             self.reactor.note(line.token, true, false);
         }
     }
@@ -333,17 +312,14 @@ impl World {
     fn receive(&mut self, at: usize, count: usize) -> bool {
         let person = &mut self.people[at];
         let Some(line) = &mut person.line else { return false };
-        let (bytes, is_over) = {
+        let (bytes, is_over) = line.receive(count);
+        {
             let pipe = &mut *line.pipe.borrow_mut();
-            let to = (line.arrived + count).min(pipe.from_server.len());
-            let bytes = pipe.from_server[line.arrived..to].to_vec();
-            line.arrived = to;
             pipe.window = pipe.window.max(count);
             if pipe.window > 0 && std::mem::take(&mut pipe.refused) {
                 self.reactor.note(line.token, false, true);
             }
-            (bytes, line.arrived == pipe.from_server.len() && (pipe.finished || pipe.closed))
-        };
+        }
         let Heard { resumed, rejoined, missed } = person.hear(&bytes);
         self.tally.resumed += resumed;
         self.tally.rejoined += rejoined;

@@ -85,7 +85,10 @@ impl Prompt {
     #[must_use]
     pub fn open(
         colors: bool,
-        (screen, people, waker, focus): (Arc<Screen>, Arc<Mutex<People>>, Arc<Waker>, Arc<Focus>),
+        screen: Arc<Screen>,
+        people: Arc<Mutex<People>>,
+        waker: Arc<Waker>,
+        focus: Arc<Focus>,
         modes: Modes,
     ) -> Option<Prompt> {
         let config = Config::builder()

@@ -64,9 +64,10 @@ impl Engine {
         Ok(Engine { created, client, context, stream, checkpoints, room: place.room.clone(), keep })
     }
 
-    /// Whether the stream is still the one that was opened, and has what was read of it last: a turn, and its place.
-    pub async fn has_all(&self, sequence: u64, turn: &[u8]) -> anyhow::Result<bool> {
+    /// Whether the stream is still the one that was opened, and has what was read of it `last`: a turn, and its place.
+    pub async fn has_all(&self, last: Option<(u64, &[u8])>) -> anyhow::Result<bool> {
         let mut info = self.stream.get_info().await.context("NATS gives nothing")?;
+        let Some((sequence, turn)) = last else { return Ok(info.created == self.created) };
         if info.state.last_sequence < sequence {
             // Another engine may be about to speak for the stream, and not know of it yet.
             tokio::time::sleep(SETTLING_TIME).await;

@@ -18,6 +18,7 @@ mod engine;
 mod tasks;
 
 use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -25,7 +26,7 @@ use anyhow::{Context, anyhow};
 use async_nats::Subject;
 use bytes::Bytes;
 use tokio::runtime;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 
 pub use checkpoints::Checkpoint;
 
@@ -95,7 +96,7 @@ enum Job {
     Send { to: u64, number: u64, letter: Vec<u8> },
     Answer { reply: Subject, answer: Vec<u8> },
     Checkpoint(Checkpoint),
-    Close(oneshot::Sender<()>),
+    Close(Sender<()>),
 }
 
 impl JetStream {
@@ -115,7 +116,7 @@ impl JetStream {
         let (jobs, to_do) = mpsc::unbounded_channel();
         let (report, done) = mpsc::channel(MAX_WAITING);
         let report = Reporter { done: report, wake: Arc::new(wake) };
-        let (opened, opening) = std::sync::mpsc::channel();
+        let (opened, opening) = channel();
         let runtime = runtime::Builder::new_current_thread().enable_all().build().context("cannot start a runtime")?;
         let place_ = place.clone();
         let run = move || {
@@ -129,9 +130,9 @@ impl JetStream {
                 let engine = engine.unwrap_or_else(|_| Err(anyhow!("NATS does not answer")));
                 match engine {
                     Ok((engine, recovered)) => {
-                        let (after, last) = (recovered.checkpoint.as_ref().map_or(0, |it| it.sequence), recovered.last);
+                        let after = recovered.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.sequence);
                         if opened.send(Ok(recovered)).is_ok() {
-                            tasks::run(engine, after, last, turns, to_do, report).await;
+                            tasks::run(engine, after, turns, to_do, report).await;
                         }
                     }
                     // Whoever waits for it is told; if nobody does, nobody needs it.
@@ -195,15 +196,10 @@ impl JetStream {
 
     /// Sends what was not sent yet, and ends the thread.
     pub fn close(self, patience: Duration) {
-        let (closed, closing) = oneshot::channel();
+        let (closed, closing) = channel();
         self.give(Job::Close(closed));
-        let until = Instant::now() + patience;
-        let mut closing = closing;
-        while closing.try_recv().is_err_and(|error| error == oneshot::error::TryRecvError::Empty)
-            && Instant::now() < until
-        {
-            thread::sleep(Duration::from_millis(1));
-        }
+        // Where the thread has ended or takes too long, nothing else can be done.
+        let _ = closing.recv_timeout(patience);
     }
 
     fn give(&self, job: Job) {

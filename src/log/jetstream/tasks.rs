@@ -25,19 +25,17 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 /// How long the engine remembers a reader that is gone.
 const FORGET_TIME: Duration = Duration::from_secs(30);
 
-/// Reads turns `after` a sequence, and does what it is told, until it is told to close. The log had `last` turns when it
-/// was opened.
+/// Reads turns `after` a sequence, and does what it is told, until it is told to close.
 pub async fn run(
     engine: Engine,
     after: u64,
-    last: u64,
     turns: watch::Receiver<Option<Bytes>>,
     mut jobs: mpsc::UnboundedReceiver<Job>,
     report: Reporter,
 ) {
     let engine = Arc::new(engine);
     tokio::spawn(read(Arc::clone(&engine), after + 1, report.clone()));
-    tokio::spawn(publish(Arc::clone(&engine), last, turns, report.clone()));
+    tokio::spawn(publish(Arc::clone(&engine), turns, report.clone()));
     let mut listener: Option<JoinHandle<()>> = None;
     while let Some(job) = jobs.recv().await {
         match job {
@@ -76,17 +74,13 @@ pub async fn run(
 }
 
 /// Gives the turn under way to the log, again and again until it is settled.
-async fn publish(engine: Arc<Engine>, last: u64, mut turns: watch::Receiver<Option<Bytes>>, report: Reporter) {
+async fn publish(engine: Arc<Engine>, mut turns: watch::Receiver<Option<Bytes>>, report: Reporter) {
     loop {
         let turn = turns.borrow_and_update().clone();
         let again = async {
             let Some(turn) = turn else { return std::future::pending().await };
             match publish_once(&engine, turn).await {
-                Ok(sequence) if sequence <= last => {
-                    report.tell(Done::Lost("the stream in NATS was made anew".into())).await;
-                    std::future::pending::<()>().await;
-                }
-                Ok(_) => tokio::time::sleep(REPEAT).await,
+                Ok(()) => tokio::time::sleep(REPEAT).await,
                 Err(error) => {
                     report.trouble(format!("{error:#}")).await;
                     tokio::time::sleep(RETRY).await;
@@ -101,10 +95,11 @@ async fn publish(engine: Arc<Engine>, last: u64, mut turns: watch::Receiver<Opti
     }
 }
 
-/// Gives a turn to the log, and returns its place there.
-async fn publish_once(engine: &Engine, turn: Bytes) -> anyhow::Result<u64> {
+/// Gives a turn to the log.
+async fn publish_once(engine: &Engine, turn: Bytes) -> anyhow::Result<()> {
     let ack = engine.context.publish(subject(&engine.room), turn).await.context("NATS takes nothing")?;
-    Ok(ack.await.context("NATS takes nothing")?.sequence)
+    ack.await.context("NATS takes nothing")?;
+    Ok(())
 }
 
 /// Reads the log from a place on, for ever.
@@ -113,8 +108,7 @@ async fn read(engine: Arc<Engine>, from: u64, report: Reporter) {
     loop {
         match read_on(&engine, &mut next, &mut last, &report).await {
             Ok(()) => {}
-            Err(error) if error.is::<Gap>() => return report.tell(Done::Lost(error.to_string())).await,
-            Err(error) if error.is::<Rewritten>() => return report.tell(Done::Lost(error.to_string())).await,
+            Err(error) if error.is::<Lost>() => return report.tell(Done::Lost(error.to_string())).await,
             Err(error) => report.trouble(format!("{error:#}")).await,
         }
         tokio::time::sleep(RETRY).await;
@@ -123,10 +117,8 @@ async fn read(engine: Arc<Engine>, from: u64, report: Reporter) {
 
 /// Reads the log until something goes wrong.
 async fn read_on(engine: &Engine, next: &mut u64, last: &mut Option<Bytes>, report: &Reporter) -> anyhow::Result<()> {
-    if let Some(turn) = last
-        && !engine.has_all(*next - 1, turn).await?
-    {
-        bail!(Rewritten);
+    if !engine.has_all(last.as_ref().map(|turn| (*next - 1, &turn[..]))).await? {
+        bail!(Lost("what was said is missing in NATS: the stream was made anew, or is an older copy".into()));
     }
     let config = pull::Config {
         deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: *next },
@@ -144,7 +136,7 @@ async fn read_on(engine: &Engine, next: &mut u64, last: &mut Option<Bytes>, repo
         let Ok(info) = message.info() else { bail!("NATS gives something without a place") };
         let sequence = info.stream_sequence;
         if sequence > *next {
-            bail!(Gap { from: *next, to: sequence - 1 });
+            bail!(Lost(format!("turns {next} to {} are missing in NATS", sequence - 1)));
         }
         if sequence == *next {
             *next += 1;
@@ -156,32 +148,17 @@ async fn read_on(engine: &Engine, next: &mut u64, last: &mut Option<Bytes>, repo
     Ok(())
 }
 
-/// Some of the log is gone that was not read yet.
+/// The log cannot be gone on with: some of it is gone.
 #[derive(Debug)]
-struct Gap {
-    from: u64,
-    to: u64,
-}
+struct Lost(String);
 
-impl std::fmt::Display for Gap {
+impl std::fmt::Display for Lost {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "turns {} to {} are missing in NATS", self.from, self.to)
+        f.write_str(&self.0)
     }
 }
 
-impl std::error::Error for Gap {}
-
-/// The log is not the one that was read so far.
-#[derive(Debug)]
-struct Rewritten;
-
-impl std::fmt::Display for Rewritten {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("what was said is missing in NATS: the stream was made anew, or is an older copy")
-    }
-}
-
-impl std::error::Error for Rewritten {}
+impl std::error::Error for Lost {}
 
 async fn listen(mut letters: Subscriber, report: Reporter) {
     while let Some(message) = letters.next().await {

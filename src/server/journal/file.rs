@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use super::{FORGET_TIME, Journal, OUT_OF_REACH, time_of_day};
+use super::{Log, time_of_day};
 use crate::lobby::limits::Limits;
 use crate::lobby::{Lobby, Random};
 use crate::log::disk::{Answer, Disk, Query, Recovered};
@@ -28,17 +28,15 @@ const CHECKPOINT_BYTES: usize = 16 * 1024 * 1024;
 /// Turns are applied when they are committed to the disk. What came of them, the lines that everybody reads, is recorded
 /// beside them, to be searched and to be read by people.
 #[derive(Debug)]
-pub struct FileJournal {
+pub struct FileLog {
     disk: Disk,
     path: PathBuf,
-    keep: Duration,
     /// When the first entry after the last checkpoint was applied, and how many bytes of them there are.
     since_checkpoint: Option<(Duration, usize)>,
-    forget_at: Duration,
     is_failing: bool,
 }
 
-impl FileJournal {
+impl FileLog {
     /// Opens the log in a file, and makes the room that it has kept. `wake` is called on another thread whenever there
     /// is something to be applied.
     ///
@@ -50,23 +48,15 @@ impl FileJournal {
         limits: Limits,
         random: Random,
         wake: impl Fn() + Send + Sync + 'static,
-    ) -> anyhow::Result<(FileJournal, Lobby, Clock)> {
+    ) -> anyhow::Result<(FileLog, Lobby, Clock)> {
         let (mut disk, recovered) = Disk::open(path, limits.scrollback, keep, wake)?;
         let room = recover(&mut disk, recovered, limits.scrollback);
         let room = room.with_context(|| format!("cannot read the log {}", path.display()))?;
         disk.checkpoint(room.scrollback().end(), room.checkpoint());
         let clock = Clock::new(room.now());
-        let now = clock.now();
-        let lobby = Lobby::with_log(room, limits, random, now);
-        let journal = FileJournal {
-            disk,
-            path: path.to_owned(),
-            keep,
-            since_checkpoint: None,
-            forget_at: now,
-            is_failing: false,
-        };
-        Ok((journal, lobby, clock))
+        let lobby = Lobby::with_log(room, limits, random, clock.now());
+        let log = FileLog { disk, path: path.to_owned(), since_checkpoint: None, is_failing: false };
+        Ok((log, lobby, clock))
     }
 
     fn checkpoint_at(&self) -> Option<Duration> {
@@ -75,7 +65,7 @@ impl FileJournal {
     }
 }
 
-impl Journal for FileJournal {
+impl Log for FileLog {
     fn apply(&mut self, lobby: &mut Lobby, now: Duration) -> anyhow::Result<()> {
         while let Some(turn) = self.disk.committed() {
             let from = lobby.room().scrollback().end();
@@ -91,10 +81,6 @@ impl Journal for FileJournal {
     }
 
     fn submit(&mut self, lobby: &mut Lobby, now: Duration, console: &mut Console) {
-        if self.forget_at <= now {
-            self.forget_at = now + FORGET_TIME;
-            lobby.forget_sessions(now.saturating_sub(self.keep), now);
-        }
         while let Some(turn) = lobby.next_turn() {
             self.disk.submit(turn);
         }
@@ -112,13 +98,14 @@ impl Journal for FileJournal {
             self.is_failing = false;
             console.status(format_args!("the log {} is written again", self.path.display()));
         }
-        lobby.set_out_of_reach(self.disk.waiting().is_some_and(|time| time >= OUT_OF_REACH));
     }
 
-    fn wake_at(&self, now: Duration) -> Option<Duration> {
-        let left = self.disk.waiting().and_then(|time| OUT_OF_REACH.checked_sub(time));
-        let out_of_reach = left.map(|left| now + left);
-        [self.checkpoint_at(), out_of_reach, Some(self.forget_at)].into_iter().flatten().min()
+    fn waiting(&self) -> Option<Duration> {
+        self.disk.waiting()
+    }
+
+    fn wake_at(&self) -> Option<Duration> {
+        self.checkpoint_at()
     }
 
     fn is_behind(&self) -> bool {
@@ -135,27 +122,17 @@ impl Journal for FileJournal {
 
 /// Makes the room that a log has kept: from its checkpoint, what was said before, and the entries after it.
 fn recover(disk: &mut Disk, recovered: Recovered, scrollback: usize) -> anyhow::Result<Room> {
-    // An entry of another server may be longer than any of this one's.
-    let longest = recovered.turns.iter().map(Vec::len).max().unwrap_or(0) + LONGEST_NOTICE;
-    let scrollback = Scrollback::new(scrollback.max(4 * longest))?;
+    let turns: Vec<Turn<'_>> = recovered.turns.iter().map(|turn| Turn::decode(turn)).collect::<Result<_, _>>()?;
+    // A turn of a server with a larger scrollback may be longer than any of this one's.
+    let longest = turns.iter().map(|turn| turn.longest_text).max().unwrap_or(0).saturating_add(LONGEST_NOTICE);
+    let scrollback = Scrollback::new(scrollback.max(longest.saturating_mul(4)))?;
     let mut room = match recovered.checkpoint {
         Some(checkpoint) => Room::restore(&checkpoint, scrollback, &recovered.said)?,
         None => Room::with_scrollback(scrollback),
     };
-    for turn in &recovered.turns {
-        let mut from = room.scrollback().end();
-        let turn = Turn::decode(turn)?;
-        if !room.begin_turn(&turn) {
-            continue;
-        }
-        for entry in turn.entries() {
-            if room.scrollback().end() - from > room.scrollback().capacity() as u64 / 4 {
-                record(disk, &room, from);
-                from = room.scrollback().end();
-            }
-            room.apply(turn.server, entry?);
-        }
-        room.end_turn();
+    for turn in &turns {
+        let from = room.scrollback().end();
+        room.apply_turn(turn)?;
         record(disk, &room, from);
     }
     if !recovered.is_complete {

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use async_nats::Subject;
 use bytes::Bytes;
 
-use super::{FORGET_TIME, Journal, OUT_OF_REACH, time_of_day};
+use super::{Log, time_of_day};
 use crate::lobby::letters::{Delivery, Letter};
 use crate::lobby::limits::Limits;
 use crate::lobby::questions::Question;
@@ -41,11 +41,10 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// One turn of this server is under way at a time; what is proposed meanwhile makes the next one. All turns, those of the
 /// others too, are applied in the order in which they come out of the log.
 #[derive(Debug)]
-pub struct SharedJournal {
+pub struct SharedLog {
     stream: JetStream,
     /// What it is called on the console.
     name: String,
-    keep: Duration,
     /// Which run of this server the others know.
     server: ServerId,
     /// This server's turn that has not come out of the log.
@@ -57,7 +56,6 @@ pub struct SharedJournal {
     letters: VecDeque<(Letter, Option<Subject>)>,
     times: Times,
     rhythm: Rhythm,
-    forget_at: Duration,
     trouble: Option<String>,
     is_failing: bool,
     /// Whether the others have just taken this server for gone, so that it goes on as another one.
@@ -75,7 +73,7 @@ struct Rhythm {
 #[derive(Debug, Default)]
 struct Times(VecDeque<(u64, Duration)>);
 
-impl SharedJournal {
+impl SharedLog {
     /// Opens the log, and makes the room that it has kept.
     ///
     /// # Errors
@@ -87,7 +85,7 @@ impl SharedJournal {
         random: Random,
         wake: impl Fn() + Send + Sync + 'static,
         console: &mut Console,
-    ) -> anyhow::Result<(SharedJournal, Lobby, Clock)> {
+    ) -> anyhow::Result<(SharedLog, Lobby, Clock)> {
         let scrollback = Scrollback::new(limits.scrollback).context("there is not enough memory")?;
         let (mut stream, recovered) = JetStream::open(place, scrollback.capacity() as u64, keep, wake)?;
         let replicas = recovered.replicas;
@@ -100,10 +98,9 @@ impl SharedJournal {
         let lobby = Lobby::with_shared_log(room, limits, random);
         let server = lobby.server();
         stream.listen(server.number());
-        let journal = SharedJournal {
+        let log = SharedLog {
             stream,
             name: place.to_string(),
-            keep,
             server,
             under_way: None,
             held: None,
@@ -111,12 +108,11 @@ impl SharedJournal {
             letters: VecDeque::new(),
             times,
             rhythm,
-            forget_at: clock.now() + FORGET_TIME,
             trouble: None,
             is_failing: false,
             was_taken_for_gone: false,
         };
-        Ok((journal, lobby, clock))
+        Ok((log, lobby, clock))
     }
 
     /// Applies a turn that has come out of the log.
@@ -222,7 +218,7 @@ impl SharedJournal {
     }
 }
 
-impl Journal for SharedJournal {
+impl Log for SharedLog {
     fn apply(&mut self, lobby: &mut Lobby, now: Duration) -> anyhow::Result<()> {
         let trouble = format!("cannot go on with the log {}", self.name);
         while let Some((sequence, turn)) = self.receive(lobby).with_context(|| trouble.clone())? {
@@ -239,10 +235,6 @@ impl Journal for SharedJournal {
     }
 
     fn submit(&mut self, lobby: &mut Lobby, now: Duration, console: &mut Console) {
-        if self.forget_at <= now {
-            self.forget_at = now + FORGET_TIME;
-            lobby.forget_sessions(now.saturating_sub(self.keep), now);
-        }
         if self.under_way.is_none()
             && let Some(turn) = lobby.next_turn()
         {
@@ -257,7 +249,6 @@ impl Journal for SharedJournal {
             let lines = self.look_back(lobby.room().scrollback(), &question);
             lobby.answer(question.asker, &lines, now);
         }
-        let is_out_of_reach = self.stream.waiting().is_some_and(|time| time >= OUT_OF_REACH);
         if let Some(trouble) = self.trouble.take()
             && !std::mem::replace(&mut self.is_failing, true)
         {
@@ -269,13 +260,14 @@ impl Journal for SharedJournal {
         if std::mem::take(&mut self.was_taken_for_gone) {
             console.trouble(format_args!("the other servers took this one for gone; who was here has to come again"));
         }
-        lobby.set_out_of_reach(is_out_of_reach);
     }
 
-    fn wake_at(&self, now: Duration) -> Option<Duration> {
-        let left = self.stream.waiting().and_then(|time| OUT_OF_REACH.checked_sub(time));
-        let behind = self.behind_since.map(|since| since + MAX_BEHIND);
-        [left.map(|left| now + left), behind, Some(self.forget_at)].into_iter().flatten().min()
+    fn waiting(&self) -> Option<Duration> {
+        self.stream.waiting()
+    }
+
+    fn wake_at(&self) -> Option<Duration> {
+        self.behind_since.map(|since| since + MAX_BEHIND)
     }
 
     fn is_behind(&self) -> bool {
