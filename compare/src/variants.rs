@@ -9,7 +9,7 @@ use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::{ClientConfig, RootCertStore};
 use tempfile::TempDir;
 
-use crate::engines::Engines;
+use crate::engine::Engine;
 use crate::subject::{Gotcp, Link};
 
 /// In TLS, with a certificate of its own.
@@ -34,13 +34,14 @@ pub fn web(program: &Path) -> Gotcp {
     Gotcp { name: "gotcp, web", options: Box::new(|| vec!["--web".into()]), link: Link::Web, ..Gotcp::new(program) }
 }
 
-/// With its room in engines, a new one for each start; `None` where there is no nats-server.
-pub fn shared(program: &Path, name: &'static str, engines: usize) -> anyhow::Result<Option<Gotcp>> {
-    let Some(engines) = Engines::start(engines)? else { return Ok(None) };
+/// With its room in so many engines, a new one for each start; `None`, and that is said, where there is no nats-server.
+pub fn shared(program: &Path, name: &'static str, engines: usize) -> Option<Gotcp> {
+    let engines = if engines == 1 { vec![Engine::start()?] } else { Engine::start_cluster(engines)? };
     let rooms = Cell::new(0);
     let options = move || {
         rooms.set(rooms.get() + 1);
-        vec!["--log".into(), engines.place(&format!("room{}", rooms.get())).into()]
+        let hosts: Vec<String> = engines.iter().map(|engine| engine.address().to_string()).collect();
+        vec!["--log".into(), format!("nats://{}/room{}", hosts.join(","), rooms.get()).into()]
     };
-    Ok(Some(Gotcp { name, options: Box::new(options), ..Gotcp::new(program) }))
+    Some(Gotcp { name, options: Box::new(options), ..Gotcp::new(program) })
 }

@@ -3,8 +3,9 @@
 use std::net::TcpListener;
 use std::process::Stdio;
 
+use crate::support::address::free_address;
 use crate::support::peer::{Peer, WELCOME};
-use crate::support::server::{Server, free_address, gotcp};
+use crate::support::server::{Server, gotcp};
 use clap::Parser;
 use gotcp::cli::{Cli, Half};
 

@@ -9,10 +9,11 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::pipe::Client;
+use crate::support::address::free_address;
 use crate::support::fake_server::FakeServer;
 use crate::support::peer::retry;
 use crate::support::pty::Setup;
-use crate::support::server::{Server, free_address, gotcp};
+use crate::support::server::{Server, gotcp};
 use crate::support::tls::Certificate;
 use crate::tls::{User, assert_heard, key_of};
 use socket2::{Domain, Socket, Type};

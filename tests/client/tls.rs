@@ -10,9 +10,10 @@ use std::thread;
 use std::time::Duration;
 
 use crate::pipe::{Client, Ended};
+use crate::support::address::free_address;
 use crate::support::fake_server::FakeServer;
 use crate::support::pty::Setup;
-use crate::support::server::{Server, free_address, gotcp};
+use crate::support::server::{Server, gotcp};
 use crate::support::tls::Certificate;
 use tempfile::TempDir;
 

@@ -11,8 +11,9 @@ use fastrand::Rng;
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
+use crate::support::address::free_address;
 use crate::support::nats::Engine;
-use crate::support::server::{Server, free_address, gotcp};
+use crate::support::server::{Server, gotcp};
 
 /// How long everything may take to come to rest in the end.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -2,10 +2,9 @@
 
 use std::process::Output;
 
-use tempfile::TempDir;
-
+use crate::support::address::free_address;
 use crate::support::nats::Engine;
-use crate::support::server::{Server, free_address, gotcp};
+use crate::support::server::{Server, gotcp};
 
 /// What a server says that cannot start.
 fn refused(options: &str) -> (Option<i32>, String) {
@@ -57,7 +56,7 @@ fn the_engine_may_want_a_login() {
         ("authorization { token: s3cret }\n", "s3cret@", ""),
     ] {
         let config = format!("{jetstream}{config}");
-        let Some(engine) = Engine::configured(TempDir::new().unwrap(), &config, free_address()) else { return };
+        let Some(engine) = Engine::configured(&config) else { return };
         let server = Server::start_shared("127.0.0.1:0", &format!("--log nats://{right}{}/lab", engine.address()));
         server.join("alice").say("!exit");
         let (status, error) = refused(&format!("--log nats://{wrong}{}/lab", engine.address()));
@@ -72,7 +71,7 @@ fn the_engine_has_to_keep_things() {
     for (config, says) in
         [("", "it has to run with JetStream"), ("jetstream { max_file: 1GB }\nmax_payload: 64KB\n", "see max_payload")]
     {
-        let Some(engine) = Engine::configured(TempDir::new().unwrap(), config, free_address()) else { return };
+        let Some(engine) = Engine::configured(config) else { return };
         let (status, error) = refused(&format!("--log nats://{}/lab", engine.address()));
         assert_eq!((status, error.lines().count()), (Some(1), 1), "{error}");
         assert!(error.contains(says), "{error}");

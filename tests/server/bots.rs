@@ -7,7 +7,8 @@ use std::process::{Child, Command, Stdio};
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
-use crate::support::server::{Server, free_address};
+use crate::support::address::free_address;
+use crate::support::server::Server;
 use crate::support::skip::skipped;
 
 /// A bot that runs, and does not outlive its test.

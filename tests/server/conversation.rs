@@ -7,8 +7,9 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::support::address::free_address;
 use crate::support::peer::{PATIENCE, Peer, WELCOME, loopback, numbered, retry};
-use crate::support::server::{Server, free_address, gotcp, lines_of};
+use crate::support::server::{Server, gotcp, lines_of};
 use crate::support::session::Session;
 use nix::sys::signal::Signal;
 

@@ -14,8 +14,9 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
+use crate::support::address::free_address;
 use crate::support::peer::{PATIENCE, Peer, WELCOME, numbered, retry};
-use crate::support::server::{Server, free_address, gotcp, lines_of};
+use crate::support::server::{Server, gotcp, lines_of};
 use crate::support::session::Session;
 use crate::support::skip::skipped;
 

@@ -3,9 +3,10 @@
 use std::fs;
 use std::path::PathBuf;
 
+use crate::support::address::free_address;
 use crate::support::peer::{Peer, WELCOME, loopback};
 use crate::support::pty::Setup;
-use crate::support::server::{Server, free_address};
+use crate::support::server::Server;
 use crate::support::session::Session;
 use crate::support::tls::Certificate;
 use tempfile::TempDir;

@@ -4,6 +4,9 @@
 /// A home for files in which none can be made: clients keep nothing there, as in a container.
 pub const NOWHERE: &str = "/proc/self/nowhere";
 
+pub mod address;
+#[cfg(unix)]
+pub mod engine;
 pub mod pipe;
 pub mod seeds;
 pub mod skip;
