@@ -359,7 +359,12 @@ impl Listener for Window {
     fn show(&mut self, spoken: Vec<Spoken>) {
         let (now, columns) = (Zoned::now().datetime(), tty::size().0);
         let mut shown = String::new();
-        let said: Vec<_> = spoken.iter().filter_map(said_now).map(str::to_owned).collect();
+        // Nothing that is sent from here on is in it.
+        let said: Vec<_> = if self.screen.is_heard() {
+            Vec::new()
+        } else {
+            spoken.iter().filter_map(said_now).map(str::to_owned).collect()
+        };
         let mut people = self.people.lock().unwrap_or_else(PoisonError::into_inner);
         for item in &spoken {
             if let Spoken::Line { text, .. } = item {
@@ -367,14 +372,16 @@ impl Listener for Window {
             }
         }
         drop(people);
-        let for_user = spoken.iter().rev().find_map(|item| match item {
-            Spoken::Line { text, is_history: false, own } if self.renderer.bell && is_for(text, own) => Some(text),
-            _ => None,
-        });
-        if let Some(text) = for_user
-            && self.focus.wants_notice(Instant::now())
-        {
-            self.screen.tell(notice(text.trim_start_matches(PRIVATE)));
+        if self.renderer.bell && self.focus.is_away() {
+            let for_user = spoken.iter().rev().find_map(|item| match item {
+                Spoken::Line { text, is_history: false, own } if is_for(text, own) => Some(text),
+                _ => None,
+            });
+            if let Some(text) = for_user
+                && self.focus.wants_notice(Instant::now())
+            {
+                self.screen.tell(notice(text.trim_start_matches(PRIVATE)));
+            }
         }
         for item in &crowd::fold(spoken) {
             match item {

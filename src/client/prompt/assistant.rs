@@ -76,7 +76,11 @@ impl Assistant {
     #[must_use]
     pub fn closed(&self) -> Option<String> {
         let Memory { above, columns, .. } = *self.memory.borrow();
-        above.map(|above| format!("{LEAVE}{}", self.screen.recent(above, columns)))
+        above.map(|above| self.without_window(above, columns))
+    }
+
+    fn without_window(&self, above: usize, columns: usize) -> String {
+        format!("{LEAVE}{}", self.screen.recent(above, columns))
     }
 
     /// Draws a part of the draft behind what waits to be shown.
@@ -146,7 +150,7 @@ impl Highlighter for Assistant {
         if let Some(window) = memory.window() {
             return Cow::Owned(self.draw_window(&window, &mut memory));
         }
-        let closed = memory.above.take().map(|above| format!("{LEAVE}{}", self.screen.recent(above, memory.columns)));
+        let closed = memory.above.take().map(|above| self.without_window(above, memory.columns));
         let prompt = Layout::of(prompt, memory.columns).broken(prompt, 0);
         let lines = self.screen.draw();
         let dim = self.dim(&memory, tty::size().1 / 2);

@@ -48,6 +48,11 @@ impl Focus {
         state.is_away = is_unknown && !state.is_away && !is_first;
     }
 
+    /// Whether the user looks elsewhere.
+    pub fn is_away(&self) -> bool {
+        self.lock().is_away
+    }
+
     /// Whether the user is to be told on the desktop of something that was said.
     pub fn wants_notice(&self, now: Instant) -> bool {
         let mut state = self.lock();

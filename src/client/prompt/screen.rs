@@ -117,6 +117,11 @@ impl Screen {
         self.lock().unheard.send(text, literal, own);
     }
 
+    /// Whether the server is known to have heard all that the user has sent.
+    pub fn is_heard(&self) -> bool {
+        self.lock().unheard.is_empty()
+    }
+
     /// What the user has sent and the room has not said, in at most `limit` rows.
     #[must_use]
     pub fn unheard(&self, columns: usize, limit: usize) -> Vec<String> {

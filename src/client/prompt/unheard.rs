@@ -70,6 +70,12 @@ impl Unheard {
         self.lines.drain(..news).filter(|line| !line.is_heard).count() > 0
     }
 
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
     /// The rows to show, at most `limit`, each on a screen of so many columns.
     #[must_use]
     pub fn rows(&self, columns: usize, limit: usize) -> Vec<String> {
