@@ -168,7 +168,7 @@ pub struct ServerArgs {
     pub drain: Duration,
 
     /// File to write the conversation to; newcomers' history is read back from it after a restart
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = file_name)]
     pub transcript: Option<PathBuf>,
 
     /// Begin each line of the console with the time, even on a terminal
@@ -245,7 +245,7 @@ pub struct ClientArgs {
 #[derive(Clone, Debug, Args)]
 pub struct LogArgs {
     /// The file of the server's --log
-    #[arg(value_name = "FILE")]
+    #[arg(value_name = "FILE", value_parser = file_name)]
     pub file: PathBuf,
 
     /// Only what was said since then: a time (2026-11-27T21:04:05Z), a day (2026-11-27), both UTC, or so long ago (2h)
@@ -297,6 +297,11 @@ fn host_name(text: &str) -> anyhow::Result<String> {
         "it must be a name like chat.example.org, without a port"
     );
     Ok(text.to_owned())
+}
+
+fn file_name(text: &str) -> anyhow::Result<PathBuf> {
+    ensure!(!text.contains("://"), "it must be the name of a file, not an address");
+    Ok(text.into())
 }
 
 fn log_place(text: &str) -> anyhow::Result<LogPlace> {

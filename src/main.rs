@@ -71,15 +71,14 @@ fn usage(error: &clap::Error) -> ExitCode {
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
-/// A line in which addresses have no login: clap repeats what was wrong, and that may be next to a password.
+/// A line in which quoted addresses have no login: clap repeats what was wrong, and that may be next to a password.
 fn without_logins(line: &str) -> String {
-    let mut parts = line.splitn(3, '\'');
-    let (Some(before), Some(value), Some(after)) = (parts.next(), parts.next(), parts.next()) else {
-        return line.into();
-    };
-    let Some((login, address)) = value.rsplit_once('@') else { return line.into() };
-    let scheme = login.split_once("://").map_or(String::new(), |(scheme, _)| format!("{scheme}://"));
-    format!("{before}'{scheme}***@{address}'{after}")
+    let masked = line.split_inclusive(['\'', '"']).map(|part| {
+        let Some((login, address)) = part.rsplit_once('@') else { return part.to_owned() };
+        let scheme = login.split_once("://").map_or(String::new(), |(scheme, _)| format!("{scheme}://"));
+        format!("{scheme}***@{address}")
+    });
+    masked.collect()
 }
 
 /// What clap knows that would do instead.

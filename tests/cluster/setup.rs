@@ -38,6 +38,11 @@ fn mistakes_are_one_line() {
         assert_eq!((status, error.lines().count()), (Some(2), 1), "{error}");
         assert!(!error.contains("ret@") && error.contains("***@a"), "{error}");
     }
+    let output = gotcp(["log", "nats://u:s3cret@a/b"]).output().expect("the program runs");
+    let error = String::from_utf8(output.stderr).expect("it is UTF-8");
+    assert!(output.status.code() == Some(2) && !error.contains("s3cret"), "{error}");
+    let (_, error) = refused("--log memory --listen nats://u:s3cret@a/b");
+    assert!(!error.contains("s3cret"), "{error}");
     let nobody = free_address();
     let (status, error) = refused(&format!("--log nats://bob:s3cret@{nobody}/lab"));
     assert_eq!((status, error.lines().count()), (Some(1), 1), "{error}");

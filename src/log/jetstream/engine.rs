@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use async_nats::datetime::DateTime;
-use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind};
+use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamError, GetStreamErrorKind};
 use async_nats::jetstream::object_store::{self, ObjectStore};
-use async_nats::jetstream::stream::{Config, DiscardPolicy, Stream};
+use async_nats::jetstream::stream::{Config, DiscardPolicy, Info, Stream};
 use async_nats::jetstream::{Context, ErrorCode};
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, ServerAddr};
 
@@ -24,7 +24,9 @@ const REQUEST_TIME: Duration = Duration::from_secs(2);
 const CONNECT_TIME: Duration = Duration::from_secs(5);
 /// The time between two signs of life; an engine that misses two is left for another one.
 const PING: Duration = Duration::from_secs(2);
-/// How long engines may take to agree on what the stream has.
+/// How long engines may take to elect one that speaks for all.
+const ELECTION_TIME: Duration = Duration::from_secs(10);
+/// How long they may take to agree on what the stream has.
 const SETTLING_TIME: Duration = Duration::from_secs(2);
 /// How long after a failure it is tried again.
 pub const RETRY: Duration = Duration::from_millis(250);
@@ -66,12 +68,13 @@ impl Engine {
 
     /// Whether the stream is still the one that was opened, and has what was read of it `last`: a turn, and its place.
     pub async fn has_all(&self, last: Option<(u64, &[u8])>) -> anyhow::Result<bool> {
-        let mut info = self.stream.get_info().await.context("NATS gives nothing")?;
+        let Some(mut info) = self.info().await? else { return Ok(false) };
         let Some((sequence, turn)) = last else { return Ok(info.created == self.created) };
         if info.state.last_sequence < sequence {
             // Another engine may be about to speak for the stream, and not know of it yet.
             tokio::time::sleep(SETTLING_TIME).await;
-            info = self.stream.get_info().await.context("NATS gives nothing")?;
+            let Some(again) = self.info().await? else { return Ok(false) };
+            info = again;
         }
         if info.created != self.created || info.state.last_sequence < sequence {
             return Ok(false);
@@ -82,6 +85,21 @@ impl Engine {
         }
         let kept = self.stream.get_raw_message(sequence).await.context("NATS gives nothing")?;
         Ok(kept.payload[..] == *turn)
+    }
+
+    /// What the stream is like; `None` if there is none. While the engines elect one that speaks for all, there may seem
+    /// to be none.
+    async fn info(&self) -> anyhow::Result<Option<Info>> {
+        let until = Instant::now() + ELECTION_TIME;
+        loop {
+            match self.context.get_stream(&self.stream.cached_info().config.name).await {
+                Ok(stream) => return Ok(Some(stream.cached_info().clone())),
+                Err(error) if !is_missing(&error) => return Err(error).context("NATS gives nothing"),
+                Err(_) if Instant::now() > until => return Ok(None),
+                Err(_) => {}
+            }
+            tokio::time::sleep(RETRY).await;
+        }
     }
 
     /// What there is to begin with.
@@ -146,14 +164,14 @@ async fn find(context: &Context, name: &str, subject: &str, is_cluster: bool) ->
     loop {
         match context.get_stream(name).await {
             Ok(stream) => return check(stream, name, subject),
-            Err(error) => match error.kind() {
-                GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND => {}
-                GetStreamErrorKind::JetStream(error) => bail!("NATS refuses: {error}"),
-                _ => {
-                    tokio::time::sleep(RETRY).await;
-                    continue;
+            Err(error) if is_missing(&error) => {}
+            Err(error) => {
+                if let GetStreamErrorKind::JetStream(error) = error.kind() {
+                    bail!("NATS refuses: {error}");
                 }
-            },
+                tokio::time::sleep(RETRY).await;
+                continue;
+            }
         }
         let config = Config {
             name: name.into(),
@@ -180,6 +198,11 @@ async fn find(context: &Context, name: &str, subject: &str, is_cluster: bool) ->
             },
         }
     }
+}
+
+/// Whether there is no such stream.
+fn is_missing(error: &GetStreamError) -> bool {
+    matches!(error.kind(), GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
 }
 
 fn check(stream: Stream, name: &str, subject: &str) -> anyhow::Result<Stream> {

@@ -118,7 +118,7 @@ async fn read(engine: Arc<Engine>, from: u64, report: Reporter) {
 /// Reads the log until something goes wrong.
 async fn read_on(engine: &Engine, next: &mut u64, last: &mut Option<Bytes>, report: &Reporter) -> anyhow::Result<()> {
     if !engine.has_all(last.as_ref().map(|turn| (*next - 1, &turn[..]))).await? {
-        bail!(Lost("what was said is missing in NATS: the stream was made anew, or is an older copy".into()));
+        bail!(Lost("what was said is missing in NATS: the stream is gone, was made anew, or is an older copy".into()));
     }
     let config = pull::Config {
         deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: *next },
