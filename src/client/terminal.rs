@@ -269,6 +269,10 @@ impl Desk<'_> {
             match typed {
                 Typed::Text(text) if is_exit(&text) => return Reason::Leaves(Some(text)),
                 Typed::Text(text) if !standing.is_empty() && text.trim() == CONNECT => handle.tell(Command::Connect),
+                // The connection was back before that was typed.
+                Typed::Text(text) if asked == Question::Nothing && text.trim() == CONNECT => {
+                    self.note("you are connected");
+                }
                 Typed::Text(text) => match asked {
                     Question::Password if is_blank(&text) => {}
                     Question::Password => {
