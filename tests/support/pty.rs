@@ -29,6 +29,8 @@ pub struct Terminal {
     size: Arc<File>,
     /// Kept open, so that the terminal outlives the client and its modes can be looked at.
     _pts: Pts,
+    /// The client writes there for as long as it runs, and it may outlive its setup.
+    _home: Arc<TempDir>,
     display: Arc<Mutex<Display>>,
     before: Termios,
     /// Whether anybody looks at what is written.
@@ -50,7 +52,7 @@ pub struct Setup {
     pub rows: u16,
     pub columns: u16,
     /// The folder for its files.
-    pub home: TempDir,
+    pub home: Arc<TempDir>,
 }
 
 impl Setup {
@@ -64,7 +66,7 @@ impl Setup {
             stdout: None,
             rows: 24,
             columns: 80,
-            home: TempDir::new().unwrap(),
+            home: Arc::new(TempDir::new().unwrap()),
         }
     }
 
@@ -111,7 +113,8 @@ impl Setup {
         let display = Arc::new(Mutex::new(Display { parser, raw: Vec::new() }));
         let is_read = Arc::new(AtomicBool::new(true));
         watch(keys.try_clone().unwrap(), Arc::clone(&display), Arc::clone(&is_read));
-        Terminal { child, keys, size, _pts: pts, display, before, is_read }
+        let home = Arc::clone(&self.home);
+        Terminal { child, keys, size, _pts: pts, _home: home, display, before, is_read }
     }
 }
 
