@@ -258,8 +258,7 @@ fn pastes_are_text() {
     peer.expect("!!exit");
     peer.expect("two");
     peer.send(&format!("{name}: one\n{name}: !exit\n{name}: two\n"));
-    user.wait_for("carol: two");
-    assert_eq!(user.rows().len(), 5, "{}", user.screen());
+    user.wait("not three lines", |user| user.rows().len() == 5 && user.screen().contains("carol: two\n"));
     user.paste("1\n2\n3\n4\n5\n6");
     user.press("\r");
     user.wait_for("Send 6 lines? [y/N]");
@@ -348,7 +347,9 @@ fn a_tall_draft_takes_half_the_screen() {
         user.wait_for(&format!("bob: said {n}"));
         assert!(drafted(&user) <= 8 && user.rows().len() <= 16, "{}", user.screen());
     }
-    assert!(user.rows()[7].ends_with("bob: said 39") && user.rows()[8].starts_with("You(carol)>"), "{}", user.screen());
+    user.wait("not half", |user| {
+        user.rows()[7].ends_with("bob: said 39") && user.rows().get(8).is_some_and(|row| row.starts_with("You(carol)>"))
+    });
     user.press("!");
     user.wait_for_prompt("draft 99!");
     assert_eq!(user.cursor(), (9, 15));
@@ -511,7 +512,7 @@ fn a_notice_goes_to_who_looks_elsewhere() {
         peer.expect("!exit");
         peer.close();
         assert!(user.end().success());
-        assert!(user.raw().contains(expected[1]));
+        user.wait("not quiet", |user| user.raw().contains(expected[1]));
     }
 }
 

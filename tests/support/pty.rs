@@ -3,12 +3,13 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::num::NonZeroU16;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Child, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
 use nix::unistd::Pid;
@@ -18,6 +19,12 @@ use tempfile::TempDir;
 
 /// Time for anything to happen that is bound to.
 const SOON: Duration = Duration::from_secs(30);
+
+/// The longest pause between two pieces of what is drawn at once, in milliseconds.
+const SETTLING: u8 = 3;
+
+/// The most pieces that are drawn before anybody looks.
+const MAX_PIECES: usize = 20;
 
 /// Lines above the screen that are remembered.
 const SCROLLBACK: usize = 20_000;
@@ -118,7 +125,8 @@ impl Setup {
     }
 }
 
-/// Draws what the client writes.
+/// Draws what the client writes. It may arrive in several pieces; nobody looks at the screen between two of them, unless
+/// they go on for long.
 fn watch(mut output: File, display: Arc<Mutex<Display>>, is_read: Arc<AtomicBool>) {
     std::thread::spawn(move || {
         let mut chunk = [0; 8192];
@@ -126,10 +134,31 @@ fn watch(mut output: File, display: Arc<Mutex<Display>>, is_read: Arc<AtomicBool
             && let Ok(count @ 1..) = output.read(&mut chunk)
         {
             let mut display = display.lock().unwrap();
-            display.parser.process(&chunk[..count]);
-            display.raw.extend_from_slice(&chunk[..count]);
+            display.take(&chunk[..count]);
+            for _ in 0..MAX_PIECES {
+                if has_more(&output)
+                    && let Ok(count @ 1..) = output.read(&mut chunk)
+                {
+                    display.take(&chunk[..count]);
+                } else {
+                    break;
+                }
+            }
         }
     });
+}
+
+/// Whether more is written in a moment.
+fn has_more(output: &File) -> bool {
+    let mut output = [PollFd::new(output.as_fd(), PollFlags::POLLIN)];
+    poll(&mut output, SETTLING) == Ok(1)
+}
+
+impl Display {
+    fn take(&mut self, bytes: &[u8]) {
+        self.parser.process(bytes);
+        self.raw.extend_from_slice(bytes);
+    }
 }
 
 impl Terminal {
