@@ -61,6 +61,8 @@ pub struct Reactor<S> {
     gather: Duration,
     /// When the next wave may begin.
     next_wave: Duration,
+    /// Whether the latest turn had a wave.
+    has_waved: bool,
     /// By when the network has to have taken what was written last.
     sending: Deadlines,
     /// By when the peer has to have closed its side then.
@@ -91,6 +93,7 @@ impl<S: Socket> Reactor<S> {
             flushed: end,
             gather,
             next_wave: Duration::ZERO,
+            has_waved: false,
             sending: Deadlines::default(),
             lingering: Deadlines::default(),
             send_timeout,
@@ -149,8 +152,11 @@ impl<S: Socket> Reactor<S> {
         self.lobby.end_turn(looked_at);
     }
 
-    /// When the next turn has to begin even if nothing happens.
+    /// When the next turn has to begin even if nothing happens. The latest one ended at `now`.
     pub fn wake_at(&mut self, now: Duration) -> Option<Duration> {
+        if std::mem::take(&mut self.has_waved) {
+            self.next_wave = now + self.pause();
+        }
         let unread = self.to_read.iter().filter_map(|&token| {
             let connection = self.connections.get_mut(token)?;
             match connection.readiness(client(token), &mut self.lobby, now) {
@@ -294,7 +300,7 @@ impl<S: Socket> Reactor<S> {
         if self.is_wave_due(end, now) {
             self.lobby.note_wave();
             self.flushed = end;
-            self.next_wave = now + self.pause();
+            self.has_waved = true;
             tokens.clear();
             for index in 0..self.connections.bound() {
                 if let Some(token) = self.connections.token_at(index) {
@@ -320,7 +326,8 @@ impl<S: Socket> Reactor<S> {
     }
 
     /// The pause after a wave. What a wave costs, it costs whatever it carries: so the more readers there are, the more
-    /// company a line is worth waiting for. Waves take about an eighth of a core, until that is not enough.
+    /// company a line is worth waiting for. Waves take about a ninth of the time, until the longest pause is too short for
+    /// that; and where many come at once, those who come in a pause are told of in one wave.
     fn pause(&self) -> Duration {
         // Whoever has no name yet is sent nothing in a wave.
         let readers = u32::try_from(self.lobby.room().roster().online()).unwrap_or(u32::MAX);

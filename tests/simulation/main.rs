@@ -9,3 +9,4 @@ mod servers;
 mod sessions;
 #[path = "../support/mod.rs"]
 mod support;
+mod waves;
