@@ -24,12 +24,21 @@ pub struct AccessLimits {
 pub enum Entrance {
     /// It may come in.
     Open,
-    /// It is told why it may not, and closed.
-    Closed(Error<'static>),
+    /// There are too many: it is told so, and closed.
+    Closed(TooMany),
     /// Nobody may come from there: it is told so, and closed.
     Banned,
     /// It is closed at once: too many others are being told already.
     Shut,
+}
+
+/// Where there are too many already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TooMany {
+    /// On this server.
+    Here,
+    /// At the place that somebody comes from.
+    There,
 }
 
 /// Who is connected, counted by place.
@@ -64,7 +73,7 @@ impl Access {
         match self.refusal(place, self.connected, here) {
             None if !is_banned => Entrance::Open,
             _ if self.turned_away >= MAX_TURNED_AWAY => Entrance::Shut,
-            Some(error) => Entrance::Closed(error),
+            Some(too_many) => Entrance::Closed(too_many),
             None => Entrance::Banned,
         }
     }
@@ -127,11 +136,20 @@ impl Access {
     /// Why nobody may come in from a place, if there are so many in all, and so many of them from there; `None` if they
     /// may. To join, those who are away count, too: the room still has them, and they may come back at any moment.
     #[must_use]
-    pub fn refusal(&self, place: Place, in_all: usize, from_there: usize) -> Option<Error<'static>> {
+    pub fn refusal(&self, place: Place, in_all: usize, from_there: usize) -> Option<TooMany> {
         if in_all >= self.limits.clients {
-            return Some(Error::Full(self.limits.clients));
+            return Some(TooMany::Here);
         }
         let is_full = !self.is_trusted(place) && from_there >= self.limits.per_place;
-        is_full.then_some(Error::TooManyFromAddress(self.limits.per_place))
+        is_full.then_some(TooMany::There)
+    }
+
+    /// What somebody is told then.
+    #[must_use]
+    pub fn error(&self, too_many: TooMany) -> Error<'static> {
+        match too_many {
+            TooMany::Here => Error::Full(self.limits.clients),
+            TooMany::There => Error::TooManyFromAddress(self.limits.per_place),
+        }
     }
 }

@@ -91,8 +91,8 @@ impl Lobby {
         let place = self.client(id).place;
         // Those at other servers take no place at this one.
         let in_all = if self.is_shared { 0 } else { self.room.roster().online() };
-        if let Some(error) = self.access.refusal(place, in_all, self.room.roster().present_from(place)) {
-            self.refuse(id, error);
+        if let Some(too_many) = self.access.refusal(place, in_all, self.room.roster().present_from(place)) {
+            self.refuse(id, self.access.error(too_many));
             return self.dismiss(id);
         }
         self.propose(Some(id), Purpose::Join(name.clone()), Change::Join { name, place }, now);

@@ -276,7 +276,7 @@ impl Lobby {
                     self.tell(id, Private::OutOfReach);
                 }
             }
-            Entrance::Closed(error) => self.refuse(id, error),
+            Entrance::Closed(too_many) => self.refuse(id, self.access.error(too_many)),
             Entrance::Banned => self.refuse_banned(id, now),
             Entrance::Shut => unreachable!("it was closed at once"),
         }
@@ -512,7 +512,8 @@ impl Lobby {
 
     /// Forgets what happened.
     pub fn clear_events(&mut self) {
-        self.events.clear();
+        // A crowd's take more than its names.
+        self.events = Vec::new();
     }
 
     /// Asserts the invariants.
