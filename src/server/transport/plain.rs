@@ -19,11 +19,11 @@ const FAREWELL: Duration = Duration::from_secs(5);
 const MAX_USER_TIMEOUT: Duration = Duration::from_secs(24 * 24 * 60 * 60);
 /// The events of a connection.
 const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
-/// A silent peer is probed after this time...
+/// A silent peer is probed after this time at the latest...
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
-/// ...then once in this time...
+/// ...then once in this time or less...
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(10);
-/// ...and this many times.
+/// ...and this many times: the network may lose two of them.
 const KEEPALIVE_PROBES: u32 = 3;
 
 /// The socket of a connection.
@@ -107,26 +107,47 @@ impl Socket for Peer {
 pub fn tune(socket: &SockRef<'_>, stall_timeout: Duration) -> io::Result<()> {
     // There is at most one write a turn, so nothing is gained by waiting for more.
     socket.set_tcp_nodelay(true)?;
-    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_EVERY);
+    let silence = stall_timeout + FAREWELL;
+    let (after, every) = probes(silence);
+    let keepalive = TcpKeepalive::new().with_time(after).with_interval(every);
     #[cfg(not(windows))]
     let keepalive = keepalive.with_retries(KEEPALIVE_PROBES);
     socket.set_tcp_keepalive(&keepalive)?;
     #[cfg(target_os = "linux")]
     {
-        // Data that is unacknowledged for this long ends the connection; with keepalive on, so does silence for this
-        // long. If something is sent just before a silent peer would have been probed, both times add up.
-        socket.set_tcp_user_timeout(Some((stall_timeout + FAREWELL).min(MAX_USER_TIMEOUT)))?;
+        // Data that is unacknowledged for this long ends the connection; and so does silence for this long, if a probe was
+        // not answered. If something is sent just before a silent peer would have been probed, that time is added.
+        socket.set_tcp_user_timeout(Some(silence.min(MAX_USER_TIMEOUT)))?;
         socket.set_tcp_notsent_lowat(UNSENT)?;
     }
-    #[cfg(not(target_os = "linux"))]
-    let _ = stall_timeout;
     Ok(())
+}
+
+/// After what time of silence a peer is probed, and how often from then on, so that all probes are sent before it has been
+/// silent for too long.
+fn probes(silence: Duration) -> (Duration, Duration) {
+    const SECOND: Duration = Duration::from_secs(1);
+    let every = (silence / (2 * KEEPALIVE_PROBES + 1)).clamp(SECOND, KEEPALIVE_EVERY);
+    let after = silence.saturating_sub(KEEPALIVE_PROBES * every).clamp(SECOND, KEEPALIVE_AFTER);
+    (after, every)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::server::listener::Listener;
+
+    /// A peer is not given up because one probe, or two, were lost.
+    #[test]
+    fn a_silent_peer_is_probed_three_times() {
+        let seconds = Duration::from_secs;
+        assert_eq!(probes(seconds(35)), (seconds(20), seconds(5)));
+        assert_eq!(probes(seconds(3600)), (seconds(60), seconds(10)));
+        for silence in 4..200 {
+            let (after, every) = probes(seconds(silence));
+            assert!(after + KEEPALIVE_PROBES * every <= seconds(silence), "{silence}");
+        }
+    }
 
     /// On Linux a connection inherits the options of the socket on which it was accepted.
     #[test]
@@ -142,8 +163,8 @@ mod tests {
         };
         let socket = SockRef::from(&peer.socket);
         assert!(socket.tcp_nodelay().unwrap() && socket.keepalive().unwrap());
-        assert_eq!(socket.tcp_keepalive_time().unwrap(), KEEPALIVE_AFTER);
-        assert_eq!(socket.tcp_keepalive_interval().unwrap(), KEEPALIVE_EVERY);
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(20));
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), Duration::from_secs(5));
         assert_eq!(socket.tcp_keepalive_retries().unwrap(), KEEPALIVE_PROBES);
         assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(35)));
         assert_eq!(socket.tcp_notsent_lowat().unwrap(), UNSENT);
