@@ -12,6 +12,9 @@ use super::roster::{Person, PersonKey, Roster};
 use super::scrollback::Scrollback;
 use super::servers::Servers;
 
+/// More than anything in a room comes to, so that what goes on counting from a checkpoint never overflows.
+const MAX_COUNT: u64 = 1 << 62;
+
 /// All that entries have made of a room, but for what was said: the log keeps that by itself.
 #[derive(Serialize, Deserialize)]
 struct Checkpoint<P, B, S> {
@@ -55,9 +58,12 @@ impl Room {
         let bytes = checkpoint.strip_prefix(&[FORMAT]).ok_or(Unreadable)?;
         let checkpoint: Checkpoint<Vec<(PersonKey, Person)>, Bans, Servers> =
             postcard::from_bytes(bytes).map_err(|_| Unreadable)?;
+        let (turns, sum) = checkpoint.digest;
+        if [checkpoint.end, checkpoint.seats, turns].into_iter().any(|count| count > MAX_COUNT) {
+            return Err(Unreadable);
+        }
         scrollback.restore(checkpoint.end, said);
         let roster = Roster::restore(checkpoint.people, &checkpoint.reserved, checkpoint.seats).ok_or(Unreadable)?;
-        let (turns, sum) = checkpoint.digest;
         Ok(Room {
             roster,
             bans: checkpoint.bans,
@@ -67,5 +73,34 @@ impl Room {
             turn_start: scrollback.end(),
             scrollback,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A checkpoint from which nothing could be counted on is damaged.
+    #[test]
+    fn counts_have_a_bound() {
+        let restored = |end: u64, seats: u64, turns: u64| {
+            let nobody: (Vec<(PersonKey, Person)>, Vec<PersonKey>) = Default::default();
+            let checkpoint = Checkpoint {
+                now: Duration::ZERO,
+                end,
+                seats,
+                people: nobody.0,
+                reserved: nobody.1,
+                bans: Bans::default(),
+                servers: Servers::default(),
+                digest: (turns, Digest::default().sum()),
+            };
+            let bytes = postcard::to_io(&checkpoint, vec![FORMAT]).unwrap();
+            Room::restore(&bytes, Scrollback::new(1024).unwrap(), b"").is_ok()
+        };
+        assert!(restored(MAX_COUNT, MAX_COUNT, MAX_COUNT));
+        for (end, seats, turns) in [(u64::MAX, 0, 0), (0, u64::MAX, 0), (0, 0, u64::MAX)] {
+            assert!(!restored(end, seats, turns));
+        }
     }
 }
