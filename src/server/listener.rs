@@ -9,7 +9,7 @@ use mio::net::TcpListener;
 use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, SockRef, Type};
 
-use super::transport::plain::{Peer, tune};
+use super::transport::plain::{Peer, probe_apart, tune};
 use crate::address::ListenAddress;
 
 /// How many connections may wait to be accepted; the kernel may allow fewer.
@@ -25,6 +25,10 @@ pub struct Listener {
     ready: bool,
     /// Until when accepting pauses.
     paused_until: Option<Duration>,
+    /// How many connections there have been.
+    accepted: u32,
+    /// How long a reader may take nothing.
+    stall_timeout: Duration,
 }
 
 /// Where others reach a server that listens on `address`, if that is every address of this machine. Those that lead
@@ -54,7 +58,7 @@ impl Listener {
             }
         }
         let socket = outcome.with_context(|| format!("cannot listen on {address}"))?;
-        Ok(Listener { socket, ready: true, paused_until: None })
+        Ok(Listener { socket, ready: true, paused_until: None, accepted: 0, stall_timeout })
     }
 
     /// Registers it for events, with a token.
@@ -96,6 +100,9 @@ impl Listener {
             match self.socket.accept() {
                 Ok((socket, address)) => {
                     self.paused_until = None;
+                    self.accepted = self.accepted.wrapping_add(1);
+                    // If the system refuses, it is probed when all others are.
+                    let _ = probe_apart(&SockRef::from(&socket), self.stall_timeout, self.accepted);
                     return Ok(Some(Peer::new(socket, address)));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

@@ -123,6 +123,17 @@ pub fn tune(socket: &SockRef<'_>, stall_timeout: Duration) -> io::Result<()> {
     Ok(())
 }
 
+/// Has a connection probed at another time than those that came just before it: the probes of a crowd that has fallen
+/// silent at once would be more than a network takes at once.
+///
+/// # Errors
+/// Where the system refuses.
+pub fn probe_apart(socket: &SockRef<'_>, stall_timeout: Duration, number: u32) -> io::Result<()> {
+    let (after, _) = probes(stall_timeout + FAREWELL);
+    let earlier = u64::from(number) % (after.as_secs() / 2 + 1);
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(after - Duration::from_secs(earlier)))
+}
+
 /// After what time of silence a peer is probed, and how often from then on, so that all probes are sent before it has been
 /// silent for too long.
 fn probes(silence: Duration) -> (Duration, Duration) {
@@ -163,7 +174,7 @@ mod tests {
         };
         let socket = SockRef::from(&peer.socket);
         assert!(socket.tcp_nodelay().unwrap() && socket.keepalive().unwrap());
-        assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(20));
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(19));
         assert_eq!(socket.tcp_keepalive_interval().unwrap(), Duration::from_secs(5));
         assert_eq!(socket.tcp_keepalive_retries().unwrap(), KEEPALIVE_PROBES);
         assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(35)));
