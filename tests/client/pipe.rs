@@ -1,6 +1,6 @@
 //! The client in a pipe: the built program without a terminal.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -39,8 +39,12 @@ impl Client {
         Client(command.spawn().unwrap())
     }
 
+    /// Writes to it. It may have ended already; then how it did tells.
     pub fn write(&mut self, text: &str) {
-        self.0.stdin.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
+        match self.0.stdin.as_mut().unwrap().write_all(text.as_bytes()) {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+            outcome => outcome.unwrap(),
+        }
     }
 
     /// Reads standard output up to this.
