@@ -66,8 +66,8 @@ impl Outbox {
         let Asides { queue, bytes, .. } = &mut **self.asides.get_or_insert_default();
         *bytes += lines.len();
         if queue.is_empty() {
-            // Mostly one or two, for a moment; but of a crowd that comes all of them are there at once.
-            queue.reserve_exact(1);
+            // Hardly ever more, for a moment; but of a crowd that comes all of them are there at once.
+            queue.reserve_exact(2);
         }
         match queue.back_mut() {
             Some(last) if last.due == due && last.text.len() + lines.len() <= CHUNK => {
