@@ -148,11 +148,13 @@ fn the_grace_begins_anew() {
     other.skip_to("--- error: the name carol belongs to someone who is away");
     kill(server);
     let server = room.serve("");
-    let (_, missed, answer) = resume(server.address, &back);
-    assert_eq!(
-        (missed.last().unwrap().as_str(), answer.as_str()),
-        ("*** bob left (connection lost)", "--- resumed as carol, 1 heard")
-    );
+    let (mut carol, missed, answer) = resume(server.address, &back);
+    assert_eq!(answer, "--- resumed as carol, 1 heard");
+    let left = "*** bob left (connection lost)";
+    // She may be quicker than his grace is over.
+    if missed.last().unwrap() != left {
+        carol.skip_to(left);
+    }
 }
 
 /// `!history` and `!search` look back in what the file has, beyond what the server keeps in memory.
