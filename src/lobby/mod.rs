@@ -512,7 +512,7 @@ impl Lobby {
 
     /// Forgets what happened.
     pub fn clear_events(&mut self) {
-        // A crowd's take more than its names.
+        // What a crowd makes happen at once takes more than its names.
         self.events = Vec::new();
     }
 

@@ -129,9 +129,9 @@ pub fn tune(socket: &SockRef<'_>, stall_timeout: Duration) -> io::Result<()> {
 /// # Errors
 /// Where the system refuses.
 pub fn probe_apart(socket: &SockRef<'_>, stall_timeout: Duration, number: u32) -> io::Result<()> {
-    let (after, _) = probes(stall_timeout + FAREWELL);
-    let earlier = u64::from(number) % (after.as_secs() / 2 + 1);
-    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(after - Duration::from_secs(earlier)))
+    let (after, every) = probes(stall_timeout + FAREWELL);
+    let earlier = Duration::from_secs(u64::from(number) % (after.as_secs() / 2 + 1));
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(after - earlier).with_interval(every))
 }
 
 /// After what time of silence a peer is probed, and how often from then on, so that all probes are sent before it has been
