@@ -14,12 +14,13 @@ type Drawn = Result<(), Box<dyn std::error::Error>>;
 
 const WIDTH: u32 = 920;
 const HEAD: u32 = 84;
-const PANEL: u32 = 190;
+/// The height of a panel without its bars.
+const PANEL: u32 = 60;
 /// Where bars begin, and how long the longest one is.
-const LEFT: i32 = 70;
-const LONGEST: f64 = 290.0;
+const LEFT: i32 = 90;
+const LONGEST: f64 = 270.0;
 const BAR: i32 = 18;
-const GAP: i32 = 26;
+const GAP: u32 = 26;
 
 const INK: RGBColor = RGBColor(51, 51, 51);
 const OURS: RGBColor = RGBColor(28, 126, 114);
@@ -30,7 +31,8 @@ const OTHERS: RGBColor = RGBColor(120, 144, 180);
 pub fn save(rows: &[Row], path: &Path) -> anyhow::Result<()> {
     let panels: Vec<&[Row]> = rows.chunk_by(|a, b| a.group == b.group && a.clients == b.clients).collect();
     let lines: Vec<&[&[Row]]> = panels.chunk_by(|a, b| a[0].group == b[0].group).collect();
-    let height = HEAD + u32::try_from(lines.len())? * PANEL;
+    let bars = panels.iter().map(|panel| panel.len()).max().unwrap_or(0);
+    let height = HEAD + u32::try_from(lines.len())? * (PANEL + u32::try_from(bars)? * GAP);
     // A card of its own, which is readable on a dark page, too.
     let picture = SVGBackend::new(path, (WIDTH, height)).into_drawing_area();
     let draw = || -> Drawn {
@@ -68,7 +70,7 @@ fn draw_head(area: &Area<'_>) -> Drawn {
     ] {
         area.draw(&Rectangle::new([(x, 43), (x + 12, 55)], colour.filled()))?;
         area.draw_text(what, &style(13), (x + 18, 42))?;
-        x += 60 + 7 * i32::try_from(what.len())?;
+        x += 50 + 6 * i32::try_from(what.len())?;
     }
     area.draw_text(
         "bars: medians; whiskers: lowest and highest run; panels side by side have one scale",
@@ -91,8 +93,8 @@ fn draw_panel(area: &Area<'_>, rows: &[Row], longest: f64) -> Drawn {
         area.draw_text(&row.subject, &before, (LEFT - 8, middle))?;
         if row.why.is_empty() {
             let colour = match row.subject.as_str() {
-                "gotcp" => OURS,
                 "floor" => FLOOR,
+                name if name.starts_with("gotcp") => OURS,
                 _ => OTHERS,
             };
             area.draw(&Rectangle::new([(LEFT, y), (at(row.rate), y + BAR)], colour.filled()))?;
@@ -110,7 +112,7 @@ fn draw_panel(area: &Area<'_>, rows: &[Row], longest: f64) -> Drawn {
                 if row.why == "not installed" { row.why.clone() } else { format!("refused {} clients", row.clients) };
             area.draw_text(&why, &after, (LEFT + 8, middle))?;
         }
-        y += GAP;
+        y += GAP.cast_signed();
     }
     Ok(())
 }
