@@ -130,8 +130,8 @@ pub fn tune(socket: &SockRef<'_>, stall_timeout: Duration) -> io::Result<()> {
 /// Where the system refuses.
 pub fn probe_apart(socket: &SockRef<'_>, stall_timeout: Duration, number: u32) -> io::Result<()> {
     let (after, every) = probes(stall_timeout + FAREWELL);
-    let earlier = Duration::from_secs(u64::from(number) % (after.as_secs() / 2 + 1));
-    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(after - earlier).with_interval(every))
+    let after = after.as_secs() - u64::from(number) % (after.as_secs() / 2 + 1);
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(Duration::from_secs(after)).with_interval(every))
 }
 
 /// After what time of silence a peer is probed, and how often from then on, so that all probes are sent before it has been
