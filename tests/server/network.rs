@@ -111,21 +111,23 @@ fn is_noticed(here: &Host, there: &Host, quiet: Duration) {
     alice.expect("*** carol joined");
     let cut = Instant::now();
     let limit = Duration::from_secs(55);
-    alice.stream().set_read_timeout(Some(quiet.max(Duration::from_secs(10)))).unwrap();
+    alice.stream().set_read_timeout(Some(quiet.max(Duration::from_secs(10)) + Duration::from_secs(3))).unwrap();
     if quiet < limit {
         thread::sleep(quiet);
-        while cut.elapsed() < limit {
+        loop {
             alice.say("are you there?");
             if alice.line() == "*** carol left (connection lost)" {
                 break;
             }
+            assert!(cut.elapsed() < 2 * limit, "nobody has noticed");
             thread::sleep(Duration::from_secs(1));
         }
     } else {
         alice.expect("*** carol left (connection lost)");
     }
     let took = cut.elapsed();
-    assert!(took < limit + Duration::from_secs(1), "it took {took:?}");
+    // What is said once a second is heard of within another one; and the machine may be busy.
+    assert!(took < limit + Duration::from_secs(3), "it took {took:?}");
     eprintln!("noticed after {took:?}");
     drop(carol);
 }
