@@ -185,6 +185,7 @@ fn a_server_is_stopped() {
     let mut bob = one.join("bob");
     watcher.skip_to("*** bob joined");
     alice.say("before the end");
+    alice.skip_to("alice: before the end");
     one.stop();
     let rest = alice.rest();
     let goes_on = "--- notice: this server is shutting down; the room goes on";
