@@ -1,6 +1,7 @@
 //! Backpressure: senders wait for a reader that is slow but fair, and for no other. Time is simulated.
 
 use std::cell::RefCell;
+use std::convert::identity;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -10,7 +11,6 @@ use gotcp::lobby::access::AccessLimits;
 use gotcp::lobby::limits::Limits;
 use gotcp::lobby::rate_limit::Rate;
 use gotcp::lobby::secret::Keys;
-use gotcp::room::place::Place;
 use gotcp::server::reactor::Reactor;
 use mio::Token;
 
@@ -162,12 +162,9 @@ impl Bench {
 
     /// A new client, whose socket takes as much as a kernel does for a client that does not read.
     fn enter(&mut self, name: &str) -> usize {
-        let pipe = Rc::new(RefCell::new(Pipe { window: 4096, grain: usize::MAX, ..Pipe::default() }));
-        pipe.borrow_mut().to_server.extend(format!("{name}\n").bytes());
-        let wire = Wire(Rc::clone(&pipe));
-        let token = self.reactor.admit(Place::LOCALHOST, self.now, |_| Ok::<_, ()>(wire));
-        let token = token.expect("this socket opens").expect("there is room");
-        self.people.push((token, pipe));
+        let to_server = format!("{name}\n").into_bytes().into();
+        let pipe = Pipe { to_server, window: 4096, grain: usize::MAX, ..Pipe::default() };
+        self.people.push(pipe.connect(&mut self.reactor, self.now, identity));
         self.step();
         self.people.len() - 1
     }

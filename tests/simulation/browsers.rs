@@ -11,7 +11,6 @@ use gotcp::lobby::access::AccessLimits;
 use gotcp::lobby::limits::Limits;
 use gotcp::lobby::rate_limit::Rate;
 use gotcp::lobby::secret::Keys;
-use gotcp::room::place::Place;
 use gotcp::server::reactor::{HEARTBEAT, Reactor, SILENCE};
 use gotcp::server::transport::web::Web;
 use gotcp::server::transport::web::http::Policy;
@@ -47,10 +46,9 @@ impl World {
     }
 
     fn connect(&mut self) -> (Rc<RefCell<Pipe>>, Token) {
-        let pipe = Rc::new(RefCell::new(Pipe { window: 1 << 20, grain: 1 << 20, ..Pipe::default() }));
-        let socket = Web::new(Wire(Rc::clone(&pipe)), Some(&self.policy));
-        let token = self.reactor.admit(Place::LOCALHOST, self.now, |_| Ok::<_, ()>(socket));
-        let token = token.expect("this socket opens").expect("there is room");
+        let pipe = Pipe { window: 1 << 20, grain: 1 << 20, ..Pipe::default() };
+        let wrap = |wire| Web::new(wire, Some(&self.policy));
+        let (token, pipe) = pipe.connect(&mut self.reactor, self.now, wrap);
         self.reactor.note(token, true, true);
         (pipe, token)
     }

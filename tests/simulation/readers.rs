@@ -11,6 +11,7 @@
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
+use std::convert::identity;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -22,7 +23,6 @@ use gotcp::lobby::limits::Limits;
 use gotcp::lobby::rate_limit::Rate;
 use gotcp::lobby::secret::Keys;
 use gotcp::lobby::{ClientId, Lobby};
-use gotcp::room::place::Place;
 use gotcp::server::reactor::Reactor;
 use gotcp::server::slots;
 use mio::Token;
@@ -270,10 +270,7 @@ impl World {
     fn connect(&mut self) {
         let grain = 1 << self.rng.usize(0..12);
         let window = self.rng.usize(0..=self.chances.gulp);
-        let pipe = Rc::new(RefCell::new(Pipe { window, grain, ..Pipe::default() }));
-        let wire = Wire(Rc::clone(&pipe));
-        let token = self.reactor.admit(Place::LOCALHOST, self.now, |_| Ok::<_, ()>(wire));
-        let token = token.expect("this socket opens").expect("there is room");
+        let (token, pipe) = Pipe { window, grain, ..Pipe::default() }.connect(&mut self.reactor, self.now, identity);
         let name = format!("c{}", self.clients.len());
         let mut client = Client {
             name: name.clone(),

@@ -9,6 +9,7 @@
 
 use std::cell::RefCell;
 use std::collections::{HashSet, VecDeque};
+use std::convert::identity;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -24,7 +25,6 @@ use gotcp::lobby::pulse::LEASE;
 use gotcp::lobby::rate_limit::Rate;
 use gotcp::lobby::secret::Keys;
 use gotcp::room::Room;
-use gotcp::room::place::Place;
 use gotcp::room::scrollback::Scrollback;
 use gotcp::room::servers::ServerId;
 use gotcp::room::turn::Turn;
@@ -667,10 +667,7 @@ fn up<'a>(sites: &'a mut [Site], rng: &mut Rng) -> Option<(usize, &'a mut Reacto
 }
 
 fn admit(reactor: &mut Reactor<Wire>, now: Duration, grain: usize) -> (Token, Rc<RefCell<Pipe>>) {
-    let pipe = Rc::new(RefCell::new(Pipe { window: usize::MAX, grain, ..Pipe::default() }));
-    let wire = Wire(Rc::clone(&pipe));
-    let token = reactor.admit(Place::LOCALHOST, now, |_| Ok::<_, ()>(wire));
-    (token.expect("this socket opens").expect("there is room"), pipe)
+    Pipe { window: usize::MAX, grain, ..Pipe::default() }.connect(reactor, now, identity)
 }
 
 /// A name belongs to one at a time, and speaks only while it is here.

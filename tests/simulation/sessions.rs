@@ -9,6 +9,7 @@
 
 use std::cell::RefCell;
 use std::collections::{HashSet, VecDeque};
+use std::convert::identity;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -22,7 +23,6 @@ use gotcp::lobby::rate_limit::Rate;
 use gotcp::lobby::secret::Keys;
 use gotcp::lobby::{Lobby, Random};
 use gotcp::room::Room;
-use gotcp::room::place::Place;
 use gotcp::room::scrollback::Scrollback;
 use gotcp::room::turn::Turn;
 use gotcp::server::reactor::Reactor;
@@ -293,10 +293,8 @@ impl World {
 
     fn connect(&mut self, at: usize) {
         let grain = 1 << self.rng.usize(0..12);
-        let pipe = Rc::new(RefCell::new(Pipe { window: self.chances.gulp, grain, ..Pipe::default() }));
-        let wire = Wire(Rc::clone(&pipe));
-        let token = self.reactor.admit(Place::LOCALHOST, self.now, |_| Ok::<_, ()>(wire));
-        let token = token.expect("this socket opens").expect("there is room");
+        let pipe = Pipe { window: self.chances.gulp, grain, ..Pipe::default() };
+        let (token, pipe) = pipe.connect(&mut self.reactor, self.now, identity);
         self.people[at].connected(Connection::new(0, token, pipe));
     }
 

@@ -1,6 +1,7 @@
 //! When lines go out: at once, or with others.
 
 use std::cell::RefCell;
+use std::convert::identity;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -10,7 +11,6 @@ use gotcp::lobby::access::AccessLimits;
 use gotcp::lobby::limits::Limits;
 use gotcp::lobby::rate_limit::Rate;
 use gotcp::lobby::secret::Keys;
-use gotcp::room::place::Place;
 use gotcp::server::reactor::Reactor;
 use mio::Token;
 
@@ -21,7 +21,7 @@ const GATHER: Duration = Duration::from_millis(20);
 
 struct World {
     reactor: Reactor<Wire>,
-    people: Vec<(Rc<RefCell<Pipe>>, Token)>,
+    people: Vec<(Token, Rc<RefCell<Pipe>>)>,
     now: Duration,
 }
 
@@ -46,10 +46,7 @@ impl World {
         let mut world = World { reactor, people: Vec::new(), now: hour };
         for number in 0..PEOPLE {
             let pipe = Pipe { window: usize::MAX, grain: usize::MAX, ..Pipe::default() };
-            let pipe = Rc::new(RefCell::new(pipe));
-            let wire = Wire(Rc::clone(&pipe));
-            let token = world.reactor.admit(Place::LOCALHOST, world.now, |_| Ok::<_, ()>(wire));
-            world.people.push((pipe, token.expect("this socket opens").expect("there is room")));
+            world.people.push(pipe.connect(&mut world.reactor, world.now, identity));
             world.type_line(number, &format!("p{number}"));
         }
         for _ in 0..3 {
@@ -59,15 +56,23 @@ impl World {
         world
     }
 
+    /// The same, and a line has just been said.
+    fn in_a_pause() -> World {
+        let mut world = World::new(GATHER);
+        world.type_line(0, "one");
+        world.turn(Duration::ZERO);
+        world
+    }
+
     fn type_line(&mut self, person: usize, line: &str) {
-        let (pipe, token) = &self.people[person];
+        let (token, pipe) = &self.people[person];
         pipe.borrow_mut().to_server.extend(line.bytes().chain([b'\n']));
         self.reactor.note(*token, true, false);
     }
 
     /// A turn that takes so long. Returns in what time the next one begins if nothing happens.
     fn turn(&mut self, time: Duration) -> Option<Duration> {
-        self.people.iter().for_each(|(pipe, _)| pipe.borrow_mut().from_server.clear());
+        self.people.iter().for_each(|(_, pipe)| pipe.borrow_mut().from_server.clear());
         self.reactor.turn(self.now, self.now);
         self.now += time;
         self.reactor.wake_at(self.now).map(|at| at.saturating_sub(self.now))
@@ -75,7 +80,7 @@ impl World {
 
     /// What somebody was written in the latest turn.
     fn read(&self, person: usize) -> String {
-        String::from_utf8(self.people[person].0.borrow().from_server.clone()).expect("what is said is UTF-8")
+        String::from_utf8(self.people[person].1.borrow().from_server.clone()).expect("what is said is UTF-8")
     }
 }
 
@@ -118,9 +123,7 @@ fn no_line_waits_longer_than_promised() {
 /// What is for one alone never waits, and takes along what that one is owed besides.
 #[test]
 fn what_is_for_one_does_not_wait() {
-    let mut world = World::new(GATHER);
-    world.type_line(0, "one");
-    world.turn(Duration::ZERO);
+    let mut world = World::in_a_pause();
     world.type_line(0, "two\n!msg p1 psst");
     assert_eq!(world.turn(Duration::ZERO), Some(PAUSE));
     assert_eq!(world.read(1), "p0: two\n--- [p0 to you] psst\n");
@@ -131,9 +134,7 @@ fn what_is_for_one_does_not_wait() {
 /// As much as one write carries well does not wait for more.
 #[test]
 fn much_to_say_ends_a_pause() {
-    let mut world = World::new(GATHER);
-    world.type_line(0, "one");
-    world.turn(Duration::ZERO);
+    let mut world = World::in_a_pause();
     world.type_line(0, &"x".repeat(64 * 1024));
     assert_eq!(world.turn(Duration::ZERO), None);
     assert!(world.read(1).len() > 64 * 1024);
@@ -142,9 +143,7 @@ fn much_to_say_ends_a_pause() {
 /// Whoever stops the server waits for nobody's company.
 #[test]
 fn a_stop_ends_a_pause() {
-    let mut world = World::new(GATHER);
-    world.type_line(0, "one");
-    world.turn(Duration::ZERO);
+    let mut world = World::in_a_pause();
     world.type_line(0, "two");
     world.turn(Duration::ZERO);
     world.reactor.lobby.shut_down(world.now);

@@ -4,8 +4,12 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::rc::Rc;
+use std::time::Duration;
 
+use gotcp::room::place::Place;
+use gotcp::server::reactor::Reactor;
 use gotcp::server::transport::Socket;
+use mio::Token;
 
 /// One connection as the network sees it.
 #[derive(Default)]
@@ -33,8 +37,23 @@ pub struct Pipe {
     pub closed: bool,
 }
 
+impl Pipe {
+    /// Connects to a server that has room for it. `wrap` makes the server's socket of its end.
+    pub fn connect<S: Socket>(
+        self,
+        reactor: &mut Reactor<S>,
+        now: Duration,
+        wrap: impl FnOnce(Wire) -> S,
+    ) -> (Token, Rc<RefCell<Pipe>>) {
+        let pipe = Rc::new(RefCell::new(self));
+        let socket = wrap(Wire(Rc::clone(&pipe)));
+        let token = reactor.admit(Place::LOCALHOST, now, |_| Ok::<_, ()>(socket));
+        (token.expect("this socket opens").expect("there is room"), pipe)
+    }
+}
+
 /// The server's end of a pipe: a socket.
-pub struct Wire(pub Rc<RefCell<Pipe>>);
+pub struct Wire(Rc<RefCell<Pipe>>);
 
 impl Socket for Wire {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
