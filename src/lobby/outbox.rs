@@ -31,7 +31,7 @@ pub struct Outbox {
 }
 
 /// What waits for one reader alone; at least one line.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Asides {
     queue: VecDeque<Aside>,
     /// How much of the first one was taken.
@@ -45,6 +45,13 @@ struct Asides {
 struct Aside {
     due: u64,
     text: Vec<u8>,
+}
+
+impl Default for Asides {
+    fn default() -> Asides {
+        // Hardly ever more, for a moment; but of a crowd that comes all of them are there at once.
+        Asides { queue: VecDeque::with_capacity(2), taken: 0, bytes: 0 }
+    }
 }
 
 impl Outbox {
@@ -65,10 +72,6 @@ impl Outbox {
     pub fn add_aside(&mut self, due: u64, lines: &[u8]) {
         let Asides { queue, bytes, .. } = &mut **self.asides.get_or_insert_default();
         *bytes += lines.len();
-        if queue.is_empty() {
-            // Hardly ever more, for a moment; but of a crowd that comes all of them are there at once.
-            queue.reserve_exact(2);
-        }
         match queue.back_mut() {
             Some(last) if last.due == due && last.text.len() + lines.len() <= CHUNK => {
                 last.text.extend_from_slice(lines);

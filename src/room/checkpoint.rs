@@ -84,13 +84,12 @@ mod tests {
     #[test]
     fn counts_have_a_bound() {
         let restored = |end: u64, seats: u64, turns: u64| {
-            let nobody: (Vec<(PersonKey, Person)>, Vec<PersonKey>) = Default::default();
             let checkpoint = Checkpoint {
                 now: Duration::ZERO,
                 end,
                 seats,
-                people: nobody.0,
-                reserved: nobody.1,
+                people: Vec::<(PersonKey, Person)>::new(),
+                reserved: Vec::new(),
                 bans: Bans::default(),
                 servers: Servers::default(),
                 digest: (turns, Digest::default().sum()),

@@ -135,14 +135,12 @@ fn watch(mut output: File, display: Arc<Mutex<Display>>, is_read: Arc<AtomicBool
         {
             let mut display = display.lock().unwrap();
             display.take(&chunk[..count]);
-            for _ in 0..MAX_PIECES {
-                if has_more(&output)
-                    && let Ok(count @ 1..) = output.read(&mut chunk)
-                {
-                    display.take(&chunk[..count]);
-                } else {
-                    break;
-                }
+            let mut others = 1..MAX_PIECES;
+            while others.next().is_some()
+                && has_more(&output)
+                && let Ok(count @ 1..) = output.read(&mut chunk)
+            {
+                display.take(&chunk[..count]);
             }
         }
     });

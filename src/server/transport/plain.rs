@@ -108,8 +108,7 @@ pub fn tune(socket: &SockRef<'_>, stall_timeout: Duration) -> io::Result<()> {
     // There is at most one write a turn, so nothing is gained by waiting for more.
     socket.set_tcp_nodelay(true)?;
     let silence = stall_timeout + FAREWELL;
-    let (after, every) = probes(silence);
-    let keepalive = TcpKeepalive::new().with_time(after).with_interval(every);
+    let keepalive = keepalive(silence, 0);
     #[cfg(not(windows))]
     let keepalive = keepalive.with_retries(KEEPALIVE_PROBES);
     socket.set_tcp_keepalive(&keepalive)?;
@@ -129,9 +128,14 @@ pub fn tune(socket: &SockRef<'_>, stall_timeout: Duration) -> io::Result<()> {
 /// # Errors
 /// Where the system refuses.
 pub fn probe_apart(socket: &SockRef<'_>, stall_timeout: Duration, number: u32) -> io::Result<()> {
-    let (after, every) = probes(stall_timeout + FAREWELL);
+    socket.set_tcp_keepalive(&keepalive(stall_timeout + FAREWELL, number))
+}
+
+/// When a connection with this number is probed.
+fn keepalive(silence: Duration, number: u32) -> TcpKeepalive {
+    let (after, every) = probes(silence);
     let after = after.as_secs() - u64::from(number) % (after.as_secs() / 2 + 1);
-    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(Duration::from_secs(after)).with_interval(every))
+    TcpKeepalive::new().with_time(Duration::from_secs(after)).with_interval(every)
 }
 
 /// After what time of silence a peer is probed, and how often from then on, so that all probes are sent before it has been
